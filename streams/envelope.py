@@ -1,0 +1,145 @@
+"""How a record looks on the wire: CloudEvents 1.0.
+
+The crm, campaign and widget topics carry structured JSON, one event a record. `hub.publications` and `hub.control`
+use the binary mode: attributes are headers and the value is the payload itself, so that a hub node never parses it.
+`sequence` is the relay's n, dense from 1 within a topic's partition; a record without it came from outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+SOURCE = "/switchboard"
+
+#: An event whose data is larger is produced without it, with `dataref` naming its id.
+LARGEST_DATA = 512 * 1024
+
+Headers = list[tuple[str, bytes]]
+
+
+class EnvelopeError(ValueError):
+    """A record is not an event of ours."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One row of `events` that has its number, as an agent sees it."""
+
+    id: int
+    topic: str
+    partition: int
+    #: The relay's number, dense from 1 within (topic, partition).
+    n: int
+    key: str
+    #: What happened, such as `lead.updated`.
+    type: str
+    #: What it happened to, such as `lead:7`.
+    subject: str
+    time: datetime
+    #: For a row change `{"before": {...}|null, "after": {...}|null}`; None means it stayed in Postgres (`dataref`).
+    data: dict[str, Any] | None
+    #: actor, ip, user_agent, request_id, source, role: who, from where, which request.
+    context: dict[str, Any]
+    #: The migration in force when it happened.
+    schema: int
+
+
+#: Our extension attributes of a structured event, and the context key each one carries.
+CONTEXT_ATTRIBUTES = {
+    "actor": "actor",
+    "ipaddress": "ip",
+    "useragent": "user_agent",
+    "requestid": "request_id",
+    "origin": "source",
+    "dbrole": "role",
+}
+
+
+def encode(row: Mapping[str, Any], n: int) -> bytes:
+    """The structured JSON of an `events` row whose `data` and `context` are JSON text."""
+    context = orjson.loads(row["context"])
+    envelope: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": str(row["id"]),
+        "source": SOURCE,
+        "type": row["type"],
+        "subject": row["subject"],
+        "time": row["at"].astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "datacontenttype": "application/json",
+        "sequence": f"{n:020d}",
+        "partitionkey": row["key"],
+        "schemaversion": row["schema"],
+    }
+    for attribute, name in CONTEXT_ATTRIBUTES.items():
+        if context.get(name) not in (None, ""):
+            envelope[attribute] = str(context[name])
+    if len(row["data"]) > LARGEST_DATA:
+        envelope["dataref"] = str(row["id"])
+    else:
+        envelope["data"] = orjson.Fragment(row["data"])
+    return orjson.dumps(envelope)
+
+
+def decode(value: bytes, topic: str, partition: int) -> Event:
+    """The event in a structured record. Raises EnvelopeError if it is none of ours."""
+    try:
+        envelope = orjson.loads(value)
+        context = {name: envelope[attr] for attr, name in CONTEXT_ATTRIBUTES.items() if attr in envelope}
+        if "actor" in context:
+            context["actor"] = int(context["actor"])
+        return Event(
+            id=int(envelope["id"]),
+            topic=topic,
+            partition=partition,
+            n=int(envelope["sequence"]),
+            key=envelope["partitionkey"],
+            type=envelope["type"],
+            subject=envelope["subject"],
+            time=datetime.fromisoformat(envelope["time"]),
+            data=envelope.get("data"),
+            context=context,
+            schema=envelope["schemaversion"],
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EnvelopeError(f"not an event of ours: {error}") from error
+
+
+#: Types of records on `hub.publications`. A FRAME is an agent's `{"type": ..., ...}` object, a PUBLICATION any JSON
+#: from outside, a TICK moves partition time and has no payload.
+FRAME = "hub.frame"
+PUBLICATION = "hub.publication"
+TICK = "hub.tick"
+
+
+def publication_headers(
+    *,
+    type: str,
+    id: str,
+    time: datetime,
+    n: int | None = None,
+    audience: bytes | None = None,
+) -> Headers:
+    """Headers of a record on `hub.publications`. `id` tells repeats apart; `audience` is who may see it (JSON)."""
+    headers: Headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_type", type.encode()),
+        ("ce_source", SOURCE.encode()),
+        ("ce_id", id.encode()),
+        ("ce_time", time.astimezone(UTC).isoformat().replace("+00:00", "Z").encode()),
+        ("content-type", b"application/json"),
+    ]
+    if n is not None:
+        headers.append(("ce_sequence", f"{n:020d}".encode()))
+    if audience is not None:
+        headers.append(("ce_audience", audience))
+    return headers
+
+
+def attributes(headers: Iterable[tuple[str, bytes]] | Sequence[tuple[str, bytes]]) -> dict[str, bytes]:
+    """Headers of a binary record by name."""
+    return dict(headers)
