@@ -74,6 +74,7 @@ async def write(connection: asyncpg.Connection[Any], events: Iterable[NewEvent])
     if rows:
         await connection.execute(
             """INSERT INTO events (topic, key, type, subject, data, context, audience)
-               SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::jsonb[])""",
+               SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[],
+                                     $5::jsonb[], $6::jsonb[], $7::jsonb[])""",
             *zip(*rows, strict=True),
         )
