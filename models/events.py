@@ -57,7 +57,7 @@ class NewEvent:
     audience: Mapping[str, Any] | None = None
 
 
-async def write(connection: asyncpg.Connection[Any], events: Iterable[NewEvent]) -> None:
+async def write(connection: asyncpg.Connection, events: Iterable[NewEvent]) -> None:
     """Insert events in the order given, in the caller's transaction."""
     rows = [
         (
