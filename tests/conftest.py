@@ -1,0 +1,139 @@
+"""Real engines for tests: one Postgres and one broker of each kind per run, a database and a prefix per test."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+import pytest
+
+import settings as settings_module
+from engines.broker import Broker
+from engines.postgres import APPLICATION, Postgres
+
+T = TypeVar("T")
+Run = Callable[[Coroutine[Any, Any, T]], T]
+
+#: A Kafka of the caller's own; every other HUB_ variable is removed, so that none leaks into a test.
+GIVEN = os.environ.get("HUB_KAFKA", "")
+for name in [name for name in os.environ if name.startswith("HUB_")]:
+    del os.environ[name]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--brokers", default="embedded,apache", help="brokers to test on, of embedded and apache")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "kafka" in metafunc.fixturenames:
+        kinds = ["given"] if GIVEN else metafunc.config.getoption("brokers").split(",")
+        metafunc.parametrize("kafka", kinds, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def run() -> Iterator[Run[Any]]:
+    """Runs a coroutine on the loop of the session's engines."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        yield runner.run
+
+
+@pytest.fixture(scope="session")
+def postgres(run: Run[Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """The run's server. Its disk is trusted not to fail: kill -9 of a process needs no fsync."""
+    folder = tmp_path_factory.mktemp("engines")
+    server = Postgres(folder / "postgres", log=folder / "postgres.log", options={"fsync": "off"})
+    run(server.start())
+    yield server
+    run(server.stop())
+
+
+@pytest.fixture(scope="session")
+def template(run: Run[Any], postgres: Postgres) -> str:
+    """Name of a migrated, empty database."""
+    from models import migrate  # many tests need no tables
+
+    run(migrate.migrate(postgres.url()))
+    return APPLICATION
+
+
+@pytest.fixture
+def database(run: Run[Any], postgres: Postgres, template: str) -> Iterator[str]:
+    """URL of a fresh migrated database, as the application's role."""
+    name = f"test_{secrets.token_hex(4)}"
+    admin = postgres.url("postgres", admin=True)
+    run(_execute(admin, f"CREATE DATABASE {name} TEMPLATE {template} OWNER {APPLICATION} STRATEGY file_copy"))
+    yield postgres.url(name)
+    run(_execute(admin, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+class Brokers:
+    """The run's brokers, each started when first asked for."""
+
+    def __init__(self, run: Run[Any], folder: Path) -> None:
+        self._run = run
+        self._folder = folder
+        self._started: dict[str, Broker] = {}
+
+    def address(self, kind: str) -> str:
+        """Bootstrap address of a broker of this kind; skips the test when it cannot be had."""
+        if kind == "given":
+            return GIVEN
+        if kind not in self._started:
+            broker = Broker(self._folder / f"{kind}.log")
+            self._run(broker.start())
+            self._started[kind] = broker
+        return self._started[kind].address
+
+    def stop(self) -> None:
+        """Stop those that were started."""
+        for broker in self._started.values():
+            self._run(broker.stop())
+
+
+@pytest.fixture(scope="session")
+def brokers(run: Run[Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
+    """The run's brokers, for a test that wants one by name."""
+    held = Brokers(run, tmp_path_factory.mktemp("brokers"))
+    yield held
+    held.stop()
+
+
+@pytest.fixture
+def kafka(request: pytest.FixtureRequest, brokers: Brokers) -> str:
+    """Bootstrap address; a test that asks for it runs once on each broker (`--brokers`, HUB_KAFKA)."""
+    return brokers.address(request.param)
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A kafka_prefix of this test's own."""
+    return f"t{secrets.token_hex(4)}."
+
+
+@pytest.fixture
+def settings(database: str, kafka: str, prefix: str, tmp_path: Path) -> settings_module.Settings:
+    """Settings over a fresh database and this test's own topics, with fetch waits that suit every broker."""
+    return settings_module.Settings(
+        database_url=database,
+        kafka=kafka,
+        kafka_prefix=prefix,
+        port=0,
+        worker_port=0,
+        data=tmp_path / "data",
+        secret="a secret for tests, long enough for HS256",
+        agent_fetch_wait=20,
+        tail_fetch_wait=5,
+    )
