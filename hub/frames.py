@@ -1,0 +1,42 @@
+"""What the two plain endpoints send: JSON objects, each a ready WebSocket text frame.
+
+A frame is encoded once per publication and the same bytes go to every socket, so payloads are spliced as bytes and
+never parsed: an agent's `{"type": ..., ...}` gets its `offset`, anything from outside becomes the `data` of a
+`publication`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+#: First byte of an unfragmented text frame.
+TEXT = 0x81
+
+
+def text(payload: bytes) -> bytes:
+    """A WebSocket text frame from server to client, header and all (RFC 6455: servers do not mask)."""
+    size = len(payload)
+    if size < 126:
+        return bytes((TEXT, size)) + payload
+    if size < 65_536:
+        return bytes((TEXT, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((TEXT, 127)) + size.to_bytes(8, "big") + payload
+
+
+def message(content: dict[str, Any]) -> bytes:
+    """A frame that is no publication, such as a greeting or a pong."""
+    return text(orjson.dumps(content))
+
+
+def agent_frame(payload: bytes, offset: int) -> bytes:
+    """An agent's JSON object with its offset spliced in as the last key."""
+    body = payload.rstrip()
+    comma = b"" if body[1:-1].isspace() or len(body) == 2 else b","
+    return text(b'%b%b"offset":%d}' % (body[:-1], comma, offset))
+
+
+def publication(channel: str, payload: bytes, offset: int) -> bytes:
+    """Any JSON from outside, as the data of a `publication`."""
+    return text(b'{"type":"publication","channel":%b,"data":%b,"offset":%d}' % (orjson.dumps(channel), payload, offset))
