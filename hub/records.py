@@ -20,7 +20,7 @@ KINDS: dict[bytes | None, Kind] = {
 }
 
 
-def decode(record: ConsumerRecord) -> Record:
+def decode(record: ConsumerRecord[bytes | None, bytes | None]) -> Record:
     """The record as the fold takes it."""
     headers: dict[str, bytes] = dict(record.headers)
     kind = KINDS.get(headers.get("ce_type"), "other")

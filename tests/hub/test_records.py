@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 import pytest
 from aiokafka import ConsumerRecord
-from aiokafka.consumer.fetcher import ConsumerRecord as Consumed
 
 from actors.log import Record
 from hub.records import decode
@@ -15,8 +14,8 @@ from streams.envelope import FRAME, PUBLICATION, TICK, Headers, publication_head
 AT = datetime(2026, 3, 4, 5, 6, 7, 250_000, tzinfo=UTC)
 
 
-def consumed(key: bytes | None, value: bytes | None, headers: Headers) -> ConsumerRecord:
-    return Consumed(
+def consumed(key: bytes | None, value: bytes | None, headers: Headers) -> ConsumerRecord[bytes | None, bytes | None]:
+    return ConsumerRecord(
         topic="hub.publications",
         partition=3,
         offset=41,
