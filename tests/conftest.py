@@ -15,6 +15,7 @@ import pytest
 import settings as settings_module
 from engines.broker import Broker
 from engines.postgres import APPLICATION, Postgres
+from tests.system.kafka import Kafka, KafkaUnavailable
 
 T = TypeVar("T")
 Run = Callable[[Coroutine[Any, Any, T]], T]
@@ -85,15 +86,22 @@ class Brokers:
     def __init__(self, run: Run[Any], folder: Path) -> None:
         self._run = run
         self._folder = folder
-        self._started: dict[str, Broker] = {}
+        self._started: dict[str, Broker | Kafka] = {}
+        self._refused = ""
 
     def address(self, kind: str) -> str:
         """Bootstrap address of a broker of this kind; skips the test when it cannot be had."""
         if kind == "given":
             return GIVEN
+        if self._refused and kind == "apache":
+            pytest.skip(self._refused)
         if kind not in self._started:
-            broker = Broker(self._folder / f"{kind}.log")
-            self._run(broker.start())
+            broker = Broker(self._folder / f"{kind}.log") if kind == "embedded" else Kafka()
+            try:
+                self._run(broker.start())
+            except KafkaUnavailable as error:
+                self._refused = f"no Apache Kafka here: {error}"
+                pytest.skip(self._refused)
             self._started[kind] = broker
         return self._started[kind].address
 
