@@ -1,0 +1,165 @@
+"""Connections to Postgres, and transactions that say who is changing something."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+from uuid import uuid4
+from weakref import WeakKeyDictionary
+
+import asyncpg
+import orjson
+from tortoise.backends.base.client import BaseDBAsyncClient, TransactionContext, TransactionContextPooled
+from tortoise.connection import get_connections
+from tortoise.context import TortoiseContext, get_current_context, require_context
+from tortoise.transactions import in_transaction
+
+from models.waking import Waker
+
+#: Modules with tables.
+MODULES = (
+    "models.users",
+    "models.leads",
+    "models.contacts",
+    "models.opportunities",
+    "models.tasks",
+    "models.activities",
+    "models.notifications",
+    "models.audit",
+    "models.timeline",
+    "models.jobs",
+)
+
+APPLICATION = "switchboard"
+
+_wakers: WeakKeyDictionary[TortoiseContext, Waker] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Who changes something, from where and for which request. It stands on every event of the transaction."""
+
+    #: Id of the user; None for the system itself.
+    actor: int | None = None
+    ip: str | None = None
+    user_agent: str = ""
+    #: UUID of the request.
+    request_id: str = field(default_factory=lambda: str(uuid4()))
+    #: Where the change came from: api, agent, demo, migration ...
+    source: str = "api"
+
+    def json(self) -> str:
+        """The value of the setting `hub.context`."""
+        return orjson.dumps(
+            {
+                "actor": self.actor,
+                "ip": self.ip,
+                "user_agent": self.user_agent,
+                "request_id": self.request_id,
+                "source": self.source,
+            }
+        ).decode()
+
+
+def config(url: str, *, size: int = 10) -> dict[str, Any]:
+    """Tortoise's configuration for a `postgresql://` URL."""
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    credentials: dict[str, Any] = {
+        "host": parts.hostname or options.pop("host", "localhost"),
+        "port": parts.port or 5432,
+        "user": unquote(parts.username or "postgres"),
+        "password": unquote(parts.password) if parts.password else None,
+        "database": parts.path.lstrip("/") or "postgres",
+        "minsize": 1,
+        "maxsize": size,
+        "application_name": APPLICATION,
+    }
+    if "sslmode" in options:
+        credentials["ssl"] = options["sslmode"]
+    return {
+        "connections": {"default": {"engine": "tortoise.backends.asyncpg", "credentials": credentials}},
+        "apps": {
+            "models": {
+                "models": list(MODULES),
+                "default_connection": "default",
+                "migrations": "models.migrations",
+            }
+        },
+        "use_tz": True,
+        "timezone": "UTC",
+    }
+
+
+@asynccontextmanager
+async def orm(url: str, *, size: int = 10, waker: Waker | None = None) -> AsyncIterator[None]:
+    """Tables usable as Tortoise models, with at most `size` connections. `transaction` wakes `waker` on commit.
+
+    What is started inside (tasks, servers) sees this database. So does code elsewhere in the process, as long as
+    no other `orm` was opened before.
+    """
+    async with TortoiseContext() as context:
+        # Handlers of a server may run in tasks that did not inherit our context variables.
+        alone = get_current_context() is context and _no_fallback()
+        await context.init(config(url, size=size), _enable_global_fallback=alone)
+        if waker is not None:
+            _wakers[context] = waker
+        yield
+
+
+def _no_fallback() -> bool:
+    from tortoise import context
+
+    return context._global_context is None
+
+
+@asynccontextmanager
+async def pool(url: str, *, size: int = 10) -> AsyncIterator[asyncpg.Pool]:
+    """Plain asyncpg connections, at most `size`; jsonb comes and goes as text."""
+    async with asyncpg.create_pool(
+        url, min_size=1, max_size=size, server_settings={"application_name": APPLICATION}
+    ) as made:
+        yield made
+
+
+@asynccontextmanager
+async def transaction(context: Context) -> AsyncIterator[BaseDBAsyncClient]:
+    """A Tortoise transaction whose changes are captured under `context`; inside another one, a savepoint."""
+    scope = in_transaction("default")
+    try:
+        client = await scope.__aenter__()
+    except BaseException:
+        await _give_back(scope)
+        raise
+    async with AsyncExitStack() as stack:
+        stack.push_async_exit(scope)
+        await client.execute_query("SELECT set_config('hub.context', $1, true)", [context.json()])
+        yield client
+    if isinstance(scope, TransactionContextPooled) and (waker := _wakers.get(require_context())):
+        waker.wake()
+
+
+async def _give_back(scope: TransactionContext) -> None:
+    """Return the connection of a transaction that did not begin: Tortoise itself would keep it for ever."""
+    if not isinstance(scope, TransactionContextPooled):
+        return
+    wrapper: Any = scope.client
+    if wrapper._connection is not None:
+        await wrapper._parent._pool.release(wrapper._connection)
+    if hasattr(scope, "token"):
+        get_connections().reset(scope.token)
+
+
+@asynccontextmanager
+async def change(
+    pool: asyncpg.Pool, context: Context, *, waker: Waker | None = None
+) -> AsyncIterator[asyncpg.Connection]:
+    """The same on a plain connection: raw SQL whose changes are captured under `context`."""
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT set_config('hub.context', $1, true)", context.json())
+        yield connection
+    if waker is not None:
+        waker.wake()
