@@ -1,0 +1,105 @@
+"""How far each agent has come: the rows of `agent_progress`, one for each place it reads.
+
+Whoever moves an agent holds its rows, so there is never more than one writer of what it derives, however many
+workers believe that a partition is theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import asyncpg
+
+from streams.catchup import Place
+from streams.topics import PARTITIONS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mark:
+    """Where an agent stands in one place."""
+
+    #: Number of the last event taken; 0 before the first.
+    n: int
+    #: Id of that event; 0 when there is none or it is not known (after a rebuild).
+    event_id: int
+    #: Up to and with this number nothing is published, mailed or called.
+    quiet_until: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lag:
+    """How far an agent is behind in one place."""
+
+    #: Number of the last event taken.
+    n: int
+    #: Highest number given out by the relay.
+    numbered: int
+    #: Highest number known to be on the log.
+    sent: int
+
+
+async def register(connection: asyncpg.Connection, agent: str, topics: Iterable[str]) -> None:
+    """Make the rows an agent lacks. It derives from the first event on and publishes only what happens from now on."""
+    await connection.execute(
+        """INSERT INTO agent_progress (agent, topic, partition, quiet_until)
+           SELECT $1, topic, partition, coalesce(numbered, 0)
+           FROM unnest($2::text[]) topic CROSS JOIN generate_series(0, $3::int - 1) partition
+                LEFT JOIN relay_marks USING (topic, partition)
+           ON CONFLICT DO NOTHING""",
+        agent,
+        list(topics),
+        PARTITIONS,
+    )
+
+
+async def lock(connection: asyncpg.Connection, agent: str, places: Iterable[Place]) -> dict[Place, Mark]:
+    """Lock an agent's rows for the rest of the transaction, always in the same order."""
+    wanted = list(places)
+    rows = await connection.fetch(
+        """SELECT topic, partition, n, event_id, quiet_until FROM agent_progress
+           WHERE agent = $1 AND (topic, partition) IN (SELECT * FROM unnest($2::text[], $3::smallint[]))
+           ORDER BY topic, partition FOR UPDATE""",
+        agent,
+        [place.topic for place in wanted],
+        [place.partition for place in wanted],
+    )
+    return {
+        Place(row["topic"], row["partition"]): Mark(
+            n=row["n"], event_id=row["event_id"], quiet_until=row["quiet_until"]
+        )
+        for row in rows
+    }
+
+
+async def move(connection: asyncpg.Connection, agent: str, marks: Mapping[Place, Mark]) -> None:
+    """Write where the agent stands now; the rows are locked."""
+    await connection.execute(
+        """UPDATE agent_progress p
+           SET n = m.n, event_id = m.event_id, quiet_until = m.quiet_until, updated_at = clock_timestamp()
+           FROM unnest($2::text[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[])
+                AS m(topic, partition, n, event_id, quiet_until)
+           WHERE p.agent = $1 AND p.topic = m.topic AND p.partition = m.partition""",
+        agent,
+        [place.topic for place in marks],
+        [place.partition for place in marks],
+        [mark.n for mark in marks.values()],
+        [mark.event_id for mark in marks.values()],
+        [mark.quiet_until for mark in marks.values()],
+    )
+
+
+async def lags(connection: asyncpg.Connection, agents: Iterable[str]) -> dict[tuple[str, Place], Lag]:
+    """How far these agents are behind, by agent and place."""
+    rows = await connection.fetch(
+        """SELECT agent, topic, partition, n, coalesce(numbered, 0) AS numbered, coalesce(sent, 0) AS sent
+           FROM agent_progress LEFT JOIN relay_marks USING (topic, partition)
+           WHERE agent = ANY($1)""",
+        list(agents),
+    )
+    return {
+        (row["agent"], Place(row["topic"], row["partition"])): Lag(
+            n=row["n"], numbered=row["numbered"], sent=row["sent"]
+        )
+        for row in rows
+    }
