@@ -61,7 +61,10 @@ CONTEXT_ATTRIBUTES = {
 
 
 def encode(row: Mapping[str, Any], n: int) -> bytes:
-    """The structured JSON of an `events` row whose `data` and `context` are JSON text."""
+    """The structured JSON of an `events` row whose `data` and `context` are JSON text.
+
+    Data that is None (left in Postgres by the reader) or larger than LARGEST_DATA is referred to.
+    """
     context = orjson.loads(row["context"])
     envelope: dict[str, Any] = {
         "specversion": "1.0",
@@ -78,10 +81,11 @@ def encode(row: Mapping[str, Any], n: int) -> bytes:
     for attribute, name in CONTEXT_ATTRIBUTES.items():
         if context.get(name) not in (None, ""):
             envelope[attribute] = str(context[name])
-    if len(row["data"]) > LARGEST_DATA:
+    data = None if row["data"] is None else row["data"].encode()
+    if data is None or len(data) > LARGEST_DATA:
         envelope["dataref"] = str(row["id"])
     else:
-        envelope["data"] = orjson.Fragment(row["data"])
+        envelope["data"] = orjson.Fragment(data)
     return orjson.dumps(envelope)
 
 
