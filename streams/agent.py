@@ -18,7 +18,7 @@ import asyncpg
 import structlog
 from prometheus_client import Counter
 
-from streams import catchup, dead, progress
+from streams import catchup, failures, progress
 from streams.catchup import LogMismatch, Place
 from streams.envelope import Event
 from streams.progress import Mark
@@ -226,8 +226,8 @@ class Runtime:
             try:
                 await self.agent.derive(connection, events, quiet)
             except Exception as error:
-                if dead.is_of_the_event(error):
-                    raise Underivable(dead.told(error)) from error
+                if failures.is_of_the_event(error):
+                    raise Underivable(failures.told(error)) from error
                 raise
             return 0
         buried = 0
@@ -236,8 +236,8 @@ class Runtime:
                 async with connection.transaction():
                     await self.agent.derive(connection, [event], quiet)
             except Exception as error:
-                if not dead.is_of_the_event(error):
+                if not failures.is_of_the_event(error):
                     raise
-                await dead.bury(connection, self.agent.name, event, error)
+                await failures.bury(connection, self.agent.name, event, error, quiet=event.id in quiet)
                 buried += 1
         return buried

@@ -1,0 +1,28 @@
+"""Every agent there is. `main.py worker --agents` chooses among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from streams.agent import Agent
+from streams.audit import AUDIT
+from streams.timeline import TIMELINE
+
+AGENTS = {agent.name: agent for agent in (AUDIT, TIMELINE)}
+
+
+class UnknownAgent(Exception):
+    """There is no agent of that name."""
+
+
+def named(name: str) -> Agent:
+    """The agent of this name. Raises UnknownAgent, which names those there are."""
+    try:
+        return AGENTS[name]
+    except KeyError:
+        raise UnknownAgent(f"There is no agent {name!r}. Agents are: {', '.join(AGENTS)}.") from None
+
+
+def chosen(names: Iterable[str]) -> list[Agent]:
+    """The agents of these names, all of them when there are none. Raises UnknownAgent."""
+    return [named(name) for name in names] or list(AGENTS.values())
