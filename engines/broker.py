@@ -28,7 +28,8 @@ class Broker:
         return f"127.0.0.1:{self._port}"
 
     async def start(self, *, within: float = 10.0) -> Process:
-        """Start it and return once it accepts connections. Raises EngineError with the reason."""
+        """Start it, anew if it runs, and return once it accepts connections. Raises EngineError with the reason."""
+        await self.stop()
         ports.check("127.0.0.1", self._port, "the embedded broker needs it")
         url = f"tcp://{self.address}"
         argv = [_binary(), "broker", "--listener-url", url, "--advertised-listener-url", url]

@@ -66,6 +66,7 @@ class Postgres:
 
     async def start(self, *, within: float = 60.0) -> Process:
         """Make the data if there is none, start, and return once it answers. Raises EngineError with the reason."""
+        await self.stop()
         await self._make()
         await self._clear_stale_lock(within=10.0)
         options = [part for name, value in self._options.items() for part in ("-c", f"{name}={value}")]

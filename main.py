@@ -1,0 +1,206 @@
+"""What runs: the command line, and how the parts are put together.
+
+`up` starts everything on a bare machine. The other commands run one part over the engines named by HUB_DATABASE_URL
+and HUB_KAFKA, or else over those of the `up` that runs on the same data folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import errno
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, replace
+
+import structlog
+import uvloop
+
+import settings as settings_module
+from engines import folder
+from engines.child import EngineError
+from engines.supervisor import ChildFailed
+from settings import Settings, SettingsError
+
+log = structlog.get_logger()
+
+#: Exit codes after which a restart would not help: bad settings or no engine, and a log that is not the database's.
+OPERATOR, OTHER_LOG = 2, 3
+
+
+async def up(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Start everything on this machine and keep it running until told to stop."""
+    import up as module
+
+    await module.run(settings)
+
+
+async def hub(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Run one hub node: REST, WebSockets, console."""
+    from hub import server
+
+    await server.run(_placed(settings))
+
+
+async def worker(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Run agents, and a relay that leads when no other does."""
+    from streams import worker as module
+
+    await module.run(_placed(settings), arguments.agents.split(",") if arguments.agents else None)
+
+
+async def relay(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Run a relay alone."""
+    from streams import relay as module
+
+    await module.run(_placed(settings))
+
+
+async def migrate(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Bring the database to the newest schema, and make the topics or check them."""
+    import up as module
+
+    settings = _placed(settings)
+    await module.migrate(settings)
+    await module.ensure_log(settings)
+
+
+async def newlog(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Delete the topics and make them anew, after Postgres was restored or Kafka lost; hubs and workers are stopped."""
+    import up as module
+
+    await module.new_log(_placed(settings))
+
+
+async def demo(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Fill an empty database with demo users and two years of records; another one is left alone."""
+    import up as module
+
+    await module.demo(_placed(settings))
+
+
+async def token(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Print an access token for a user."""
+    from hub import tokens
+    from models import database
+
+    settings = _placed(settings)
+    async with database.pool(settings.database_url, size=1) as pool:
+        user = await pool.fetchval("SELECT id FROM crm_users WHERE username = $1", arguments.username)
+    if user is None:
+        raise SettingsError(f"There is no user {arguments.username!r}.")
+    minutes = arguments.minutes or settings.access_minutes
+    print(tokens.sign(settings.secret, tokens.claim(tokens.Kind.ACCESS, user, minutes)))
+
+
+COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], Awaitable[None]]] = {
+    "up": up,
+    "hub": hub,
+    "worker": worker,
+    "relay": relay,
+    "migrate": migrate,
+    "newlog": newlog,
+    "demo": demo,
+    "token": token,
+}
+
+
+def _placed(settings: Settings) -> Settings:
+    """Settings with both engines: those named, or those of the `up` that runs on the data folder."""
+    settings = replace(settings, secret=settings_module.secret(settings))
+    if settings.database_url and settings.kafka:
+        return settings
+    if not settings.embedded:
+        raise SettingsError("HUB_DATABASE_URL and HUB_KAFKA go together; only `up` brings the one that is not named.")
+    import up as module
+
+    return module.embedded_waits(replace(settings, **asdict(folder.addresses(settings.data))))
+
+
+def configure_log(form: str) -> None:
+    """One line an event on standard error: for people (`console`) or machines (`json`)."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer() if form == "console" else structlog.processors.JSONRenderer(default=str),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="main.py", description="Switchboard, a real-time message hub for a CRM.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parsers = {
+        name: commands.add_parser(name, help=run.__doc__, description=run.__doc__) for name, run in COMMANDS.items()
+    }
+    parsers["worker"].add_argument("--agents", default="", help="their names with commas between; all by default")
+    parsers["token"].add_argument("username")
+    parsers["token"].add_argument("--minutes", type=int, help="its life; HUB_ACCESS_MINUTES by default")
+    return parser
+
+
+async def _until_told(run: Awaitable[None]) -> None:
+    """Run it; SIGTERM and SIGINT cancel it, and it ends when it has cleaned up."""
+    task = asyncio.ensure_future(run)
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(sign, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        log.info("stopped")
+
+
+def _refusal(error: Exception) -> tuple[str, int] | None:
+    """The sentence and exit code for an error that is the operator's to mend; None for a fault of ours."""
+    import asyncpg
+    from aiokafka.errors import KafkaConnectionError
+
+    from streams.catchup import LogMismatch
+    from streams.log import LogError
+
+    match error:
+        case SettingsError() | EngineError():
+            return str(error), OPERATOR
+        case ChildFailed():
+            return str(error), error.code
+        case LogError() | LogMismatch():
+            return str(error), OTHER_LOG
+        case KafkaConnectionError():
+            return f"Kafka cannot be reached ({error}); see HUB_KAFKA.", OPERATOR
+        case asyncpg.InvalidAuthorizationSpecificationError() | asyncpg.InvalidCatalogNameError():
+            return f"Postgres refused: {error}; see HUB_DATABASE_URL.", OPERATOR
+        case ConnectionError():
+            return f"Postgres cannot be reached ({error.strerror}); see HUB_DATABASE_URL.", OPERATOR
+        case OSError(errno=errno.EADDRINUSE):
+            return f"A port is taken ({error.strerror}); set HUB_PORT or HUB_WORKER_PORT.", OPERATOR
+        case ExceptionGroup(exceptions=[first]):
+            return _refusal(first)
+    return None
+
+
+def main() -> int:
+    """Run one command; the exit code."""
+    arguments = _parser().parse_args()
+    try:
+        settings = settings_module.read()
+        configure_log(settings.log_format)
+        uvloop.run(_until_told(COMMANDS[arguments.command](settings, arguments)))
+    except Exception as error:
+        refusal = _refusal(error)
+        if refusal is None:
+            raise
+        print(refusal[0], file=sys.stderr)
+        return refusal[1]
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
