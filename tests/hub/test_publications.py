@@ -8,7 +8,7 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from actors.log import Record
-from hub.records import decode
+from hub.publications import decode
 from streams.envelope import FRAME, PUBLICATION, TICK, Headers, publication_headers
 
 AT = datetime(2026, 3, 4, 5, 6, 7, 250_000, tzinfo=UTC)
