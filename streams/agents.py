@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 from streams.agent import Agent
 from streams.audit import AUDIT
+from streams.live import LIVE
+from streams.notifications import NOTIFICATIONS
 from streams.timeline import TIMELINE
 
-AGENTS = {agent.name: agent for agent in (AUDIT, TIMELINE)}
+AGENTS = {agent.name: agent for agent in (AUDIT, TIMELINE, LIVE, NOTIFICATIONS)}
 
 
 class UnknownAgent(Exception):
