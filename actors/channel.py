@@ -6,14 +6,17 @@ Nothing here decides a number; two nodes may remember different stretches of the
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
-from actors.log import Kind, Record
+from actors.log import Record
 
-#: What one remembered publication costs beside its payload and frames, in bytes (measured by bench/fold.py).
+#: A page of history ends with the publication that brings its payloads to this many bytes.
+PAGE_BYTES = 256 * 1024
+
+#: What a remembered publication costs beside its payload, audience and frames, in bytes.
 OVERHEAD = 700
 
 
@@ -41,48 +44,49 @@ class Retention:
 
 
 class Publication:
-    """A numbered publication. Each codec encodes it once."""
+    """A record with its number. Each codec encodes it once."""
 
-    __slots__ = ("_account", "_frames", "audience", "channel", "id", "kind", "offset", "payload", "record", "timestamp")
+    __slots__ = ("_frames", "_memory", "offset", "record", "time")
 
     def __init__(self, record: Record, offset: int) -> None:
-        self.channel = record.channel
+        self.record = record
         #: Its number in the channel, from 1.
         self.offset = offset
-        self.kind: Kind = record.kind
-        self.id = record.id
-        self.payload = record.payload
-        #: Who may see it, as JSON; None means whoever may subscribe.
-        self.audience = record.audience
-        #: Kafka timestamp in ms, to be shown.
-        self.timestamp = record.timestamp
-        #: Kafka offset of its record.
-        self.record = record.offset
+        #: Partition time in ms when it was remembered.
+        self.time = 0
         self._frames: dict[Codec, bytes] = {}
-        self._account: Memory | None = None
+        self._memory: Memory | None = None
 
     def frame(self, codec: Codec) -> bytes:
         """The ready frame, the same bytes for every session of the codec."""
         frame = self._frames.get(codec)
         if frame is None:
             frame = self._frames[codec] = codec.publication(self)
-            if self._account is not None:
-                self._account.size += len(frame)
+            if self._memory is not None:
+                self._memory.size += len(frame)
         return frame
 
-    @property
-    def size(self) -> int:
-        """Memory it takes, in bytes."""
-        audience = 0 if self.audience is None else len(self.audience)
-        return OVERHEAD + len(self.payload) + audience + sum(map(len, self._frames.values()))
+    def _enter(self, memory: Memory, time: int) -> None:
+        self.time = time
+        self._memory = memory
+        memory.size += self._size()
+
+    def _leave(self, memory: Memory) -> None:
+        self._memory = None
+        memory.size -= self._size()
+
+    def _size(self) -> int:
+        record = self.record
+        audience = 0 if record.audience is None else len(record.audience)
+        return OVERHEAD + len(record.payload) + audience + sum(map(len, self._frames.values()))
 
 
 class Memory:
     """The remembered publications of one partition: the newest of each channel, without a hole."""
 
     def __init__(self, retention: Callable[[str], Retention], budget: int) -> None:
+        """`budget` in bytes; beyond it the oldest publications go, whatever their channel."""
         self._retention = retention
-        #: Bytes; beyond it the oldest publications go, whatever their channel.
         self._budget = budget
         self._channels: dict[str, deque[Publication]] = {}
         #: By Kafka offset, the oldest first.
@@ -90,3 +94,91 @@ class Memory:
         self._time = 0
         #: Bytes in use.
         self.size = 0
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __iter__(self) -> Iterator[Publication]:
+        """What is remembered, the oldest first."""
+        return iter(self._order.values())
+
+    def remember(self, publication: Publication) -> None:
+        """Add a channel's next publication. The first of an epoch must be preceded by `forget`."""
+        record = publication.record
+        keep = self._retention(record.channel)
+        if keep.size < 1:
+            return
+        self._expire(record.channel)
+        channel = self._channels.setdefault(record.channel, deque())
+        if len(channel) >= keep.size:
+            self._drop(channel.popleft())
+        publication._enter(self, self._time)
+        channel.append(publication)
+        self._order[record.offset] = publication
+        while self.size > self._budget and self._order:
+            self._drop_oldest()
+
+    def read(self, channel: str, after: int, limit: int) -> list[Publication] | None:
+        """The publications after that number, in order, at most `limit` and about PAGE_BYTES; None if the next one is
+        not remembered.
+        """
+        self._expire(channel)
+        remembered = self._channels.get(channel)
+        if remembered is None or not remembered[0].offset <= after + 1 <= remembered[-1].offset:
+            return None
+        page: list[Publication] = []
+        size = 0
+        start = after + 1 - remembered[0].offset
+        for publication in islice(remembered, start, start + limit):
+            page.append(publication)
+            size += len(publication.record.payload)
+            if size >= PAGE_BYTES:
+                break
+        return page
+
+    def oldest(self, channel: str) -> Publication | None:
+        """The oldest remembered publication of a channel."""
+        self._expire(channel)
+        remembered = self._channels.get(channel)
+        return None if remembered is None else remembered[0]
+
+    def forget(self, channel: str) -> None:
+        """Drop all of a channel: it begins anew."""
+        for publication in self._channels.pop(channel, ()):
+            self._drop(publication)
+
+    def tick(self, time: int) -> None:
+        """Move partition time. What was remembered before the first tick was remembered at it.
+
+        Drops from the oldest what is past its time; what stands behind something longer lived goes when its channel is
+        next read or added to, or when the budget asks for it.
+        """
+        if self._time == 0:
+            for publication in self:
+                publication.time = time
+        self._time = time
+        while self._order:
+            oldest = next(iter(self._order.values()))
+            if not self._expired(oldest):
+                return
+            self._drop_oldest()
+
+    def _expired(self, publication: Publication) -> bool:
+        return publication.time < self._time - 1000 * self._retention(publication.record.channel).ttl
+
+    def _expire(self, channel: str) -> None:
+        while (remembered := self._channels.get(channel)) and self._expired(remembered[0]):
+            self._drop_first(channel)
+
+    def _drop_oldest(self) -> None:
+        self._drop_first(next(iter(self._order.values())).record.channel)
+
+    def _drop_first(self, name: str) -> None:
+        channel = self._channels[name]
+        self._drop(channel.popleft())
+        if not channel:
+            del self._channels[name]
+
+    def _drop(self, publication: Publication) -> None:
+        del self._order[publication.record.offset]
+        publication._leave(self)

@@ -1,32 +1,178 @@
 """Delivery: who listens to a channel, and the one loop that hands ready frames to them.
 
 A live cursor stands at the channel's top and gets every batch as it comes: one call, one write of bytes that all
-sessions of its codec share. A session whose socket is full falls behind: its cursor remembers an offset, nothing is
-queued for it, and nobody waits.
+sessions with the same codec and the same sight share. A session whose socket is full falls behind: its cursor remembers
+an offset, nothing is queued for it, and nobody waits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
+
+from actors.channel import Codec, Publication
 
 if TYPE_CHECKING:
     from actors.session import Session
+
+#: Publications withheld from a session before it is told where it stands.
+WITHHELD = 100
+
+#: Whether an audience (JSON) lets a session see a publication.
+Admits = Callable[[bytes], bool]
 
 
 class Cursor:
     """One session's place in one channel."""
 
-    __slots__ = ("channel", "epoch", "live", "offset", "resuming", "session", "skipped")
+    __slots__ = ("channel", "epoch", "live", "offset", "resuming", "session", "withheld")
 
     def __init__(self, session: Session, channel: str) -> None:
         self.session = session
         self.channel = channel
         self.epoch = ""
-        #: The last publication it is past; only kept while it is not live.
+        #: The last publication it is past; only kept up while it is not live.
         self.offset = 0
         #: Whether it gets each batch as it comes.
         self.live = False
         #: Whether it is on the way from where its client left; then it may read the log beyond what is remembered.
         self.resuming = False
-        #: Publications it was not allowed to see since it was last told where it stands.
-        self.skipped = 0
+        #: Publications it was not allowed to see since it was last sent anything.
+        self.withheld = 0
+
+    def offer(self, batch: Sequence[Publication]) -> bool:
+        """Hand over the publications after its offset, as far as the session may see them, and move past them.
+
+        False, and nothing is changed, if the session takes no more now.
+        """
+        codec = self.session.codec
+        sight = _sight(self.session.admits, batch)
+        if any(sight):
+            if not self.session.deliver(_join(codec, batch, sight)):
+                return False
+            self.withheld = 0
+        else:
+            self.withheld += len(batch)
+        self.offset = batch[-1].offset
+        return True
+
+    def notice(self, at_least: int, offset: int) -> None:
+        """Tell the session where it stands, if at least so many publications were withheld from it."""
+        frame = self.session.codec.position
+        if self.withheld >= at_least and self.session.deliver(frame(self.channel, self.epoch, offset)):
+            self.withheld = 0
+
+
+class Listeners:
+    """The cursors on one channel."""
+
+    def __init__(self) -> None:
+        #: They stand at the top.
+        self._live: dict[Codec, dict[Cursor, None]] = {}
+        #: They have an offset of their own.
+        self._behind: dict[Cursor, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._behind) + sum(map(len, self._live.values()))
+
+    def __iter__(self) -> Iterator[Cursor]:
+        yield from self._behind
+        for cursors in self._live.values():
+            yield from cursors
+
+    def __contains__(self, cursor: Cursor) -> bool:
+        return cursor.live or cursor in self._behind
+
+    def follow(self, cursor: Cursor) -> None:
+        """Let a cursor that stands at the top get each batch as it comes."""
+        self.remove(cursor)
+        self._live.setdefault(cursor.session.codec, {})[cursor] = None
+        cursor.live = True
+        cursor.resuming = False
+
+    def wait(self, cursor: Cursor) -> None:
+        """Let a cursor stand at its offset until its session brings it on."""
+        self.remove(cursor)
+        self._behind[cursor] = None
+        cursor.session.behind[cursor] = None
+
+    def remove(self, cursor: Cursor) -> None:
+        """Forget a cursor."""
+        codec = cursor.session.codec
+        if cursor.live:
+            del self._live[codec][cursor]
+            if not self._live[codec]:
+                del self._live[codec]
+        cursor.live = False
+        self._behind.pop(cursor, None)
+        cursor.session.behind.pop(cursor, None)
+
+    def renew(self, epoch: str) -> None:
+        """The channel was made: who waited for it learns its epoch; who listened to an earlier one has lost it."""
+        for cursor in list(self):
+            session = cursor.session
+            if cursor.epoch:
+                self.remove(cursor)
+                session.lost(cursor)
+            else:
+                cursor.epoch = epoch
+                session.send(session.codec.position(cursor.channel, epoch, 0))
+
+    def deliver(self, batch: Sequence[Publication], due: list[Session] | None) -> int:
+        """Hand a batch to every live cursor; who takes no more falls behind, to before the batch.
+
+        With `due`, sessions gather it and those that must be flushed are added there. Returns how many sessions stood
+        at the top.
+        """
+        restricted = any(publication.record.audience is not None for publication in batch)
+        reached = 0
+        for codec, cursors in list(self._live.items()):
+            reached += len(cursors)
+            if restricted:
+                full = _deliver_restricted(codec, cursors, batch, due)
+            else:
+                frames = _join(codec, batch, ())
+                full = [cursor for cursor in cursors if not cursor.session.deliver(frames, due)]
+            for cursor in full:
+                cursor.offset = batch[0].offset - 1
+                self.wait(cursor)
+        return reached
+
+
+def _deliver_restricted(
+    codec: Codec, cursors: Iterable[Cursor], batch: Sequence[Publication], due: list[Session] | None
+) -> list[Cursor]:
+    """Hand each cursor what its session may see; returns those that take no more.
+
+    Who may see what is judged once per viewer, and joined once for all who may see the same.
+    """
+    full: list[Cursor] = []
+    sights: dict[Admits, bytes] = {}
+    joined: dict[tuple[bool, ...], bytes] = {}
+    for cursor in cursors:
+        session = cursor.session
+        frames = sights.get(session.admits)
+        if frames is None:
+            sight = _sight(session.admits, batch)
+            frames = joined.get(sight)
+            if frames is None:
+                frames = joined[sight] = _join(codec, batch, sight)
+            sights[session.admits] = frames
+        if not frames:
+            cursor.withheld += len(batch)
+            cursor.notice(WITHHELD, batch[-1].offset)
+        elif session.deliver(frames, due):
+            cursor.withheld = 0
+        else:
+            full.append(cursor)
+    return full
+
+
+def _sight(admits: Admits, batch: Sequence[Publication]) -> tuple[bool, ...]:
+    """Which publications of a batch may be seen."""
+    return tuple([p.record.audience is None or admits(p.record.audience) for p in batch])
+
+
+def _join(codec: Codec, batch: Sequence[Publication], sight: tuple[bool, ...]) -> bytes:
+    """The frames of a batch as one piece; an empty sight sees all. A single frame is not copied."""
+    return b"".join([p.frame(codec) for p, seen in zip(batch, sight or (True,) * len(batch), strict=True) if seen])

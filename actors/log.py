@@ -40,7 +40,7 @@ class Record:
     offset: int
     #: Kafka timestamp in ms; shown, never used.
     timestamp: int
-    #: `frame` is an agent's, `publication` comes from outside, `tick` moves time; `other` is none of ours, and may still
+    #: `frame` is an agent's, `publication` comes from outside, `tick` moves time, `other` is none of these; each may
     #: carry a number.
     kind: Kind
     channel: str

@@ -6,16 +6,33 @@ always followed by exactly what came after it, and a cursor that has caught up m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from actors.channel import Publication
-from actors.delivery import Cursor
-from actors.log import Hole, Position, Record
+import structlog
+
+from actors import snapshot
+from actors.channel import Memory, Publication, Retention
+from actors.delivery import WITHHELD, Cursor, Listeners
+from actors.kernel import Actor, Message
+from actors.log import Applied, Hole, Position, Record, State, apply
+
+if TYPE_CHECKING:
+    from actors.session import Session
+
+log = structlog.get_logger()
+
+#: Publications a cursor gets at a time while it catches up.
+PAGE = 256
+
+#: A batch is delivered when its payloads come to this many bytes, so that no transport is given more at a time.
+BATCH_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Apply:
+class Apply(Message["Folded"]):
     """Fold records, in the order of the log. Answered with Folded when they are delivered."""
 
     records: Sequence[Record]
@@ -34,7 +51,7 @@ class Folded:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Subscribe:
+class Subscribe(Message["Subscribed | Gap"]):
     """Let a cursor listen. Answered with Subscribed, after `greet`'s frame was written; or with a Gap, when `since`
     lies before what is remembered: then nothing is written and nobody listens yet.
     """
@@ -44,6 +61,8 @@ class Subscribe:
     since: Position | None = None
     #: Makes the reply that must stand before the channel's first frame.
     greet: Callable[[Subscribed], bytes]
+    #: `since` may lie before what is remembered: the log was seen to reach back to it.
+    scanned: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,21 +88,21 @@ class Gap:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Resume:
+class Resume(Message["Gap | None"]):
     """Bring a cursor a page nearer to the top, or live. Answered with None, or with a Gap."""
 
     cursor: Cursor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Unsubscribe:
+class Unsubscribe(Message[None]):
     """Forget a cursor."""
 
     cursor: Cursor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Read:
+class Read(Message["Page"]):
     """Read a channel's publications after `since` (None: from the oldest remembered). Answered with a Page."""
 
     channel: str
@@ -102,7 +121,7 @@ class Page:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settled:
+class Settled(Message[Position]):
     """Wait until a record from outside is folded. Answered with its Position; a repeat with that of the first."""
 
     channel: str
@@ -110,7 +129,7 @@ class Settled:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TakeSnapshot:
+class TakeSnapshot(Message["Snapshot"]):
     """Answered with a Snapshot."""
 
 
@@ -124,3 +143,215 @@ class Snapshot:
     timestamp: int
     #: For Partition(state=...), by way of `actors.snapshot.decode`.
     state: bytes
+
+
+class Partition(Actor):
+    """One partition of `hub.publications` on this node.
+
+    Without a supervisor its failure is the process's: a fold that went wrong must not go on.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        state: State,
+        *,
+        retention: Callable[[str], Retention],
+        budget: int,
+        remembered: Mapping[int, tuple[str, int]] | None = None,
+        mailbox: int = 10_000,
+    ) -> None:
+        """`budget` is bytes of remembered publications. `state` and `remembered` come from a snapshot, if there is one:
+        then reading begins at `read_from`, and what is read below `state.next` fills the memory again.
+        """
+        super().__init__(f"partition {number}", mailbox=mailbox)
+        self._state = state
+        self._memory = Memory(retention, budget)
+        #: Channel and number of what is to be remembered again, by Kafka offset.
+        self._remembered = dict(remembered or {})
+        self._listeners: dict[str, Listeners] = {}
+        self._settling: dict[tuple[str, str], list[asyncio.Future[Position]]] = {}
+        #: The mark at which a hole was last told.
+        self._told = -1
+        #: Batches handed to sessions since the start.
+        self.deliveries = 0
+        self._handlers: dict[type[Message[Any]], Callable[[Any], Any]] = {
+            Apply: self._apply,
+            Subscribe: self._subscribe,
+            Resume: self._resume,
+            Unsubscribe: self._unsubscribe,
+            Read: self._read,
+            Settled: self._settled,
+            TakeSnapshot: self._snapshot,
+        }
+
+    @property
+    def read_from(self) -> int:
+        """Kafka offset of the first record to apply."""
+        return min(self._remembered, default=self._state.next)
+
+    @property
+    def listeners(self) -> int:
+        """Cursors on its channels."""
+        return sum(map(len, self._listeners.values()))
+
+    async def receive(self, message: Message[Any]) -> Any:
+        return self._handlers[type(message)](message)
+
+    # The fold.
+
+    def _apply(self, message: Apply) -> Folded:
+        hole: Hole | None = None
+        batch: dict[str, list[Publication]] = {}
+        size = 0
+        for record in message.records:
+            if record.offset < self._state.next:
+                self._remember_again(record)
+                continue
+            applied = apply(self._state, record)
+            if isinstance(applied, Applied):
+                if self._settling and record.n is None:
+                    self._settle(record, applied)
+                if applied.new:
+                    size += len(record.payload)
+                    self._publish(record, applied, batch)
+            elif applied is not None:
+                hole = hole or self._tell(applied)
+            elif record.kind == "tick":
+                self._memory.tick(self._state.time)
+            if size >= BATCH_BYTES:
+                self._deliver(batch)
+                batch, size = {}, 0
+        self._deliver(batch)
+        return Folded(next=self._state.next, mark=self._state.mark, hole=hole)
+
+    def _publish(self, record: Record, applied: Applied, batch: dict[str, list[Publication]]) -> None:
+        channel = applied.channel
+        publication = Publication(record, applied.offset)
+        listeners = self._listeners.get(channel)
+        if applied.offset == 1:
+            self._memory.forget(channel)
+            if listeners is not None:
+                if channel in batch:
+                    self._deliver({channel: batch.pop(channel)})
+                listeners.renew(applied.epoch)
+        self._memory.remember(publication)
+        if listeners is not None:
+            batch.setdefault(channel, []).append(publication)
+
+    def _deliver(self, batch: Mapping[str, Sequence[Publication]]) -> None:
+        """One write per session: straight away if only one channel has something, else gathered first."""
+        due: list[Session] | None = [] if len(batch) > 1 else None
+        for channel, publications in batch.items():
+            self.deliveries += self._listeners[channel].deliver(publications, due)
+        for session in due or ():
+            session.flush()
+
+    def _remember_again(self, record: Record) -> None:
+        known = self._remembered.pop(record.offset, None)
+        if known is not None:
+            self._memory.remember(Publication(record, known[1]))
+
+    def _tell(self, hole: Hole) -> Hole | None:
+        """A hole, if it was not told before."""
+        if self._told == hole.mark:
+            return None
+        self._told = hole.mark
+        log.error("hole_in_the_log", partition=self.name, mark=hole.mark, n=hole.n)
+        return hole
+
+    # Listening.
+
+    def _subscribe(self, message: Subscribe) -> Subscribed | Gap:
+        cursor, since = message.cursor, message.since
+        top = self._state.top(cursor.channel)
+        recovered = since is not None and since.epoch in ("", top.epoch) and since.offset <= top.offset
+        offset = since.offset if since is not None and recovered else top.offset
+        if offset < top.offset and not message.scanned and self._memory.read(cursor.channel, offset, 1) is None:
+            return self._gap(cursor.channel, top, offset)
+        subscribed = Subscribed(epoch=top.epoch, offset=offset, recovered=recovered)
+        cursor.epoch, cursor.offset = top.epoch, offset
+        cursor.session.send(message.greet(subscribed))
+        listeners = self._listeners.setdefault(cursor.channel, Listeners())
+        if offset == top.offset:
+            listeners.follow(cursor)
+        else:
+            cursor.resuming = True
+            listeners.wait(cursor)
+        return subscribed
+
+    def _resume(self, message: Resume) -> Gap | None:
+        cursor = message.cursor
+        listeners = self._listeners.get(cursor.channel)
+        if listeners is None or cursor.live or cursor not in listeners:
+            return None
+        top = self._state.top(cursor.channel)
+        if cursor.epoch != top.epoch:
+            listeners.remove(cursor)
+            cursor.session.lost(cursor)
+            return None
+        if cursor.offset < top.offset:
+            page = self._memory.read(cursor.channel, cursor.offset, PAGE)
+            if page is None:
+                return self._gap(cursor.channel, top, cursor.offset)
+            if not cursor.offer(page):
+                return None
+        cursor.notice(WITHHELD, cursor.offset)
+        if cursor.offset == top.offset:
+            cursor.notice(1, cursor.offset)
+            listeners.follow(cursor)
+        return None
+
+    def _unsubscribe(self, message: Unsubscribe) -> None:
+        cursor = message.cursor
+        listeners = self._listeners.get(cursor.channel)
+        if listeners is not None:
+            listeners.remove(cursor)
+            if not listeners:
+                del self._listeners[cursor.channel]
+
+    # Reading.
+
+    def _read(self, message: Read) -> Page:
+        top = self._state.top(message.channel)
+        oldest = self._memory.oldest(message.channel) if top.epoch else None
+        since = message.since
+        if since is None:
+            since = top.offset if oldest is None else oldest.offset - 1
+        if since >= top.offset:
+            return Page(top=top, publications=(), gap=None)
+        page = self._memory.read(message.channel, since, message.limit)
+        if page is None:
+            return Page(top=top, publications=(), gap=self._gap(message.channel, top, since))
+        return Page(top=top, publications=page, gap=None)
+
+    def _gap(self, channel: str, top: Position, since: int) -> Gap:
+        oldest = self._memory.oldest(channel)
+        before = self._state.next if oldest is None else oldest.record.offset
+        return Gap(channel=channel, epoch=top.epoch, since=since, before=before)
+
+    def _settled(self, message: Settled) -> Position | asyncio.Future[Position]:
+        known = self._state.settled(message.channel, message.id)
+        if known is not None:
+            return known
+        key = (message.channel, message.id)
+        waiting = self._settling.setdefault(key, [])
+        answer: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+        waiting.append(answer)
+        answer.add_done_callback(lambda _: self._settled_or_gone(key, answer))
+        return answer
+
+    def _settle(self, record: Record, applied: Applied) -> None:
+        for answer in self._settling.get((record.channel, record.id), ()):
+            if not answer.done():
+                answer.set_result(Position(applied.epoch, applied.offset))
+
+    def _settled_or_gone(self, key: tuple[str, str], answer: asyncio.Future[Position]) -> None:
+        waiting = self._settling[key]
+        waiting.remove(answer)
+        if not waiting:
+            del self._settling[key]
+
+    def _snapshot(self, message: TakeSnapshot) -> Snapshot:
+        state = self._state
+        return Snapshot(next=state.next, timestamp=state.timestamp, state=snapshot.encode(state, self._memory))

@@ -8,13 +8,25 @@ Frames that are no publications (replies, pongs) wait in a small queue, which al
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
+import structlog
+
+from actors import closes
 from actors.channel import Codec, Publication
-from actors.delivery import Cursor
+from actors.delivery import WITHHELD, Admits, Cursor
+from actors.kernel import ActorError
 from actors.log import Position
-from actors.partition import Gap, Subscribed
+from actors.partition import Gap, Partition, Resume, Subscribe, Subscribed, Unsubscribe
+
+log = structlog.get_logger()
+
+#: Bytes of replies and the like that may wait for a transport that takes no more.
+QUEUE_BYTES = 64 * 1024
 
 
 class Transport(Protocol):
@@ -34,47 +46,184 @@ class OutOfReach(Exception):
     """The log no longer reaches back to the position asked for."""
 
 
-#: Reads publications older than memory: the ones after `gap.since`, in order, at least one. Raises OutOfReach.
+class AlreadySubscribed(Exception):
+    """The session listens to this channel already."""
+
+
+#: Reads a page of publications older than memory: those that come next after `gap.since`, at least one, with the same
+#: bounds as a page of memory. Raises OutOfReach.
 Scan = Callable[[Gap], Awaitable[Sequence[Publication]]]
+
+#: Makes the reply to a subscription, which stands before the channel's first frame.
+Greet = Callable[[Subscribed], bytes]
 
 
 class Session:
-    """One client's connection. Its owner (the socket's handler) calls `leave` at the end, whoever closed it."""
+    """One client's connection. Its owner, the socket's handler, calls `leave` at the end, whoever closed it."""
 
     def __init__(
         self,
         *,
         transport: Transport,
         codec: Codec,
-        admits: Callable[[bytes], bool],
+        admits: Admits,
         partition: Callable[[str], Partition],
         scan: Scan,
     ) -> None:
-        """`admits` says whether an audience lets this session see a publication; `partition` knows a channel's actor.
+        """`admits` must not raise; sessions of one viewer should share it, then an audience is judged once for them.
 
-        Sessions of one viewer should share one `admits`: then an audience is judged once for all of them.
+        `partition` knows the actor that owns a channel.
         """
+        self.codec = codec
+        self.admits = admits
+        #: By channel.
+        self.cursors: dict[str, Cursor] = {}
+        #: Cursors that are not live; the partitions keep it.
+        self.behind: dict[Cursor, None] = {}
+        self._transport = transport
+        self._partition = partition
+        self._scan = scan
+        #: Whether it stopped receiving: the transport is full, or the session closed.
+        self._held = False
+        self._closed = False
+        self._queue: deque[bytes] = deque()
+        self._queued = 0
+        self._gathered: list[bytes] = []
+        self._catching_up: asyncio.Task[None] | None = None
 
-    async def subscribe(
-        self, channel: str, *, since: Position | None = None, greet: Callable[[Subscribed], bytes]
-    ) -> Subscribed:
-        """Listen to a channel. `greet` makes the frame that goes before the channel's first publication."""
+    # What its owner calls.
+
+    async def subscribe(self, channel: str, *, since: Position | None = None, greet: Greet) -> Subscribed:
+        """Listen to a channel, from the top or from where the client left; what followed since comes in pages.
+
+        Raises AlreadySubscribed, ActorStopped, or what scanning the log raises beside OutOfReach.
+        """
+        if channel in self.cursors:
+            raise AlreadySubscribed(channel)
+        cursor = self.cursors[channel] = Cursor(self, channel)
+        partition = self._partition(channel)
+        answer = await partition.ask(Subscribe(cursor=cursor, since=since, greet=greet))
+        if isinstance(answer, Gap):
+            answer = await self._subscribe_from_log(partition, cursor, answer, greet)
+        self._go_on()
+        return answer
 
     async def unsubscribe(self, channel: str) -> None:
         """Stop listening; nothing of the channel follows."""
+        if (cursor := self.cursors.get(channel)) is not None:
+            await self._partition(channel).ask(Unsubscribe(cursor=cursor))
+            del self.cursors[channel]
 
     def send(self, frame: bytes) -> None:
-        """Send a frame that is no publication; closed as slow if too many wait."""
+        """Send a frame that is no publication. If too much waits already, the session is closed as slow."""
+        if self.deliver(frame) or self._closed:
+            return
+        self._queue.append(frame)
+        self._queued += len(frame)
+        if self._queued > QUEUE_BYTES:
+            self.close(*closes.SLOW)
 
     def resumed(self) -> None:
-        """The transport takes more again: send what waits and go on where the cursors stand."""
+        """The transport takes more again: send what waits, then go on where the cursors stand."""
+        if self._closed:
+            return
+        while self._queue and self._transport.writable():
+            frame = self._queue.popleft()
+            self._queued -= len(frame)
+            self._transport.write(frame)
+        self._held = bool(self._queue) or not self._transport.writable()
+        self._go_on()
 
     def close(self, code: int, reason: str) -> None:
         """Close the connection; nothing is written after this."""
-
-    async def leave(self) -> None:
-        """End all that was done for this session."""
+        if not self._closed:
+            self._closed = self._held = True
+            self._queue.clear()
+            self._gathered.clear()
+            self._transport.close(code, reason)
 
     @property
-    def cursors(self) -> dict[str, Cursor]:
-        """By channel."""
+    def closed(self) -> bool:
+        """Whether it was closed from this side, or left."""
+        return self._closed
+
+    async def leave(self) -> None:
+        """End all that is done for this session."""
+        self._closed = self._held = True
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+            await asyncio.wait({self._catching_up})
+        for channel in list(self.cursors):
+            with suppress(ActorError):  # the actor is gone, and its listeners with it
+                await self.unsubscribe(channel)
+
+    # What the partitions call.
+
+    def deliver(self, frames: bytes, due: list[Session] | None = None) -> bool:
+        """Take frames, at once or (with `due`) at the next flush. False if it takes no more now."""
+        if self._held or not self._transport.writable():
+            self._held = True
+            return False
+        if due is None:
+            self._transport.write(frames)
+        else:
+            if not self._gathered:
+                due.append(self)
+            self._gathered.append(frames)
+        return True
+
+    def flush(self) -> None:
+        """Write what was gathered, as one piece."""
+        if self._gathered:
+            self._transport.write(b"".join(self._gathered))
+            self._gathered.clear()
+
+    def lost(self, cursor: Cursor) -> None:
+        """A channel began anew, so that the cursor stands nowhere."""
+        self.close(*closes.INSUFFICIENT_STATE)
+
+    # Catching up.
+
+    async def _subscribe_from_log(self, partition: Partition, cursor: Cursor, gap: Gap, greet: Greet) -> Subscribed:
+        """Subscribe from before what is remembered, if the log reaches back; else from the top."""
+        try:
+            page = await self._scan(gap)
+        except OutOfReach:
+            page = ()
+        since = Position(gap.epoch, gap.since) if page else None
+        answer = await partition.ask(Subscribe(cursor=cursor, since=since, greet=greet, scanned=True))
+        assert isinstance(answer, Subscribed)
+        if answer.recovered:
+            cursor.offer(page)
+        return answer
+
+    def _go_on(self) -> None:
+        if self.behind and not self._held and self._catching_up is None:
+            self._catching_up = asyncio.create_task(self._catch_up(), name="catch up")
+
+    async def _catch_up(self) -> None:
+        """Bring the cursors to the top, a page at a time, until all are live or the transport is full."""
+        try:
+            while self.behind and not self._held:
+                cursor = next(iter(self.behind))
+                gap = await self._partition(cursor.channel).ask(Resume(cursor=cursor))
+                if gap is not None:
+                    await self._cross(cursor, gap)
+        except OutOfReach:
+            self.close(*closes.INSUFFICIENT_STATE)
+        except Exception:
+            log.exception("catch_up_failed")
+            self.close(*closes.INTERNAL)
+        finally:
+            self._catching_up = None
+        self._go_on()
+
+    async def _cross(self, cursor: Cursor, gap: Gap) -> None:
+        """Get over publications that are not remembered: a resuming client by the log, a slow one not at all."""
+        if not cursor.resuming:
+            log.info("session_slow", channel=cursor.channel, since=gap.since)
+            self.close(*closes.SLOW)
+            return
+        page = await self._scan(gap)
+        if cursor in self.behind and cursor.offset == gap.since and cursor.offer(page):
+            cursor.notice(WITHHELD, cursor.offset)
