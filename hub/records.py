@@ -1,55 +1,201 @@
-"""Records of `hub.publications` as the fold reads them. Attributes are headers, so no payload is parsed here.
+"""The six things one can do with a resource: list, create, retrieve, put, patch, delete.
 
-Whatever stands in the topic becomes a Record, on every node alike: what nobody of ours wrote is of kind `other`, which
-moves the fold past it and gives no number.
+What one may not read is not found; what one may read but not change is forbidden. A put needs every required field and
+leaves optional ones that are not named as they are, as the original API did.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from collections.abc import Mapping
+from typing import Any
 
-from aiokafka import ConsumerRecord
+import asyncpg
+from aiohttp import web
+from tortoise.exceptions import IntegrityError
+from tortoise.expressions import Q
+from tortoise.models import Model
+from tortoise.queryset import QuerySet
 
-from actors.log import Kind, Record
-from streams.envelope import FRAME, PUBLICATION, TICK
-
-KINDS: dict[bytes | None, Kind] = {
-    FRAME.encode(): "frame",
-    PUBLICATION.encode(): "publication",
-    TICK.encode(): "tick",
-}
-
-
-def decode(record: ConsumerRecord[bytes | None, bytes | None]) -> Record:
-    """The record as the fold takes it."""
-    headers: dict[str, bytes] = dict(record.headers)
-    kind = KINDS.get(headers.get("ce_type"), "other")
-    channel = _text(record.key)
-    if kind in ("frame", "publication") and not (channel and record.value):
-        kind = "other"
-    return Record(
-        offset=record.offset,
-        timestamp=record.timestamp,
-        kind=kind,
-        channel=channel,
-        id=_text(headers.get("ce_id")),
-        n=_number(headers.get("ce_sequence")),
-        payload=record.value or b"",
-        audience=headers.get("ce_audience"),
-        time=_milliseconds(headers.get("ce_time")) if kind == "tick" else None,
-    )
+from hub import idempotency, pages
+from hub.errors import NON_FIELD, Forbidden, Invalid, NotFound
+from hub.kinds import SERIAL, Flag, Mistake
+from hub.requests import VIEWER, context, parse_object, read_object
+from hub.resource import FILTERED, ORDERED, Reference, Resource, Row
+from hub.responses import respond
+from models.access import Action, Viewer, may
+from models.database import transaction
 
 
-def _text(raw: bytes | None) -> str:
-    return "" if raw is None else raw.decode(errors="replace")
+class Records:
+    """Handlers of one resource's routes."""
+
+    def __init__(self, resource: Resource) -> None:
+        self.resource = resource
+        self._filters = resource.used(FILTERED)
+        self._presets = {preset.name: preset for preset in resource.presets}
+        self._ordered = tuple(resource.used(ORDERED))
+        self._parameters = (*self._filters, *self._presets, pages.ORDERING, pages.PAGE, pages.PAGE_SIZE)
+
+    async def index(self, request: web.Request) -> web.Response:
+        """A page of the records the caller may see."""
+        viewer = request[VIEWER]
+        given = pages.query(request, self._parameters)
+        page = pages.page(given)
+        order = pages.ordering(given, self._ordered, "-created_at")
+        query = await self._narrowed(given, viewer)
+        count = await query.count()
+        page.within(count)
+        paths = self.resource.paths(listed=True)
+        rows = await query.order_by(*order).offset(page.offset).limit(page.size).values(*paths) if count else []
+        results = [self.resource.show(row, viewer, listed=True) for row in rows]
+        return respond(page.envelope(request.url, count, results))
+
+    async def create(self, request: web.Request) -> web.Response:
+        """A new record, the caller's own; repeatable with an Idempotency-Key."""
+        viewer = request[VIEWER]
+        if not may(viewer, Action.CREATE, self.resource.entity, None):
+            raise Forbidden
+        raw = await request.read()
+        body = parse_object(raw)
+        values = self.resource.read(body, partial=False)
+        author = self.resource.author
+        self.resource.unchanged(body, {author: viewer.id} if author else {})
+
+        async def work() -> idempotency.Answer:
+            columns = await self._columns(values, viewer)
+            if author:
+                columns[f"{author}_id"] = viewer.id
+            if not may(viewer, Action.CREATE, self.resource.entity, columns):
+                raise Forbidden
+            try:
+                record = await self.resource.model.create(**columns)
+            except IntegrityError as error:
+                raise self._conflict(error) from error
+            return idempotency.Answer(status=201, body=await self._shown(record.pk, viewer))
+
+        async def permitted(answer: dict[str, Any]) -> bool:
+            rows = await self.resource.model.filter(id=answer["id"]).values(*self.resource.access_paths())
+            return not rows or may(viewer, Action.READ, self.resource.entity, rows[0])
+
+        return await idempotency.once(request, raw, work, permitted)
+
+    async def retrieve(self, request: web.Request) -> web.Response:
+        """One record."""
+        return respond(await self._detail(_id(request), request[VIEWER]))
+
+    async def put(self, request: web.Request) -> web.Response:
+        """Change a record; every required field must be there."""
+        return await self._change(request, partial=False)
+
+    async def patch(self, request: web.Request) -> web.Response:
+        """Change the fields that are named."""
+        return await self._change(request, partial=True)
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """Remove a record, and what cannot be without it."""
+        key = _id(request)
+        async with transaction(context(request)):
+            await self._held(key, request[VIEWER], Action.DELETE)
+            await self.resource.model.filter(id=key).delete()
+        return web.Response(status=204)
+
+    async def _change(self, request: web.Request, *, partial: bool) -> web.Response:
+        viewer, key = request[VIEWER], _id(request)
+        body = await read_object(request)
+        async with transaction(context(request)):
+            row = await self._held(key, viewer, Action.UPDATE)
+            values = self.resource.read(body, partial=partial)
+            if body.keys() & self.resource.fixed:
+                self.resource.unchanged(body, await self._shown(key, viewer))
+            columns = await self._columns(values, viewer, row)
+            if columns:
+                try:
+                    await self.resource.model.filter(id=key).update(**columns)
+                except IntegrityError as error:
+                    raise self._conflict(error) from error
+            detail = await self._shown(key, viewer)
+        return respond(detail)
+
+    async def _narrowed(self, given: Mapping[str, str], viewer: Viewer) -> QuerySet[Model]:
+        """The records the viewer may see, narrowed by the filters given."""
+        query = self.resource.model.filter(self.resource.within(viewer))
+        wrong: dict[str, list[str]] = {}
+        for name, text in given.items():
+            try:
+                if preset := self._presets.get(name):
+                    query = query.filter(preset.condition(viewer)) if Flag().read_text(text) else query
+                elif field := self._filters.get(name):
+                    value = field.kind.read_text(text)
+                    if isinstance(field, Reference):
+                        await _find(field, value, viewer)
+                    query = query.filter(**{field.column: value})
+            except Mistake as mistake:
+                wrong[name] = [str(mistake)]
+        if wrong:
+            raise Invalid(wrong)
+        return query
+
+    async def _held(self, key: int, viewer: Viewer, action: Action) -> Row:
+        """What the access rules see of a record, locked until the transaction ends.
+
+        Raises NotFound if the viewer may not read it, Forbidden if they may not do that to it.
+        """
+        record = await self.resource.model.filter(id=key).select_for_update(no_key=action is Action.UPDATE).first()
+        row = {path: getattr(record, path, None) for path in self.resource.access_paths()}
+        if record is None or not may(viewer, Action.READ, self.resource.entity, row):
+            raise NotFound
+        if not may(viewer, action, self.resource.entity, row):
+            raise Forbidden
+        return row
+
+    async def _columns(self, values: Mapping[str, Any], viewer: Viewer, row: Row | None = None) -> dict[str, Any]:
+        """Columns for field values. Raises Invalid for a new reference to what the viewer cannot see."""
+        columns, wrong = {}, {}
+        for name, value in values.items():
+            field = self.resource.writable[name]
+            columns[field.column] = value
+            known = row is not None and value == row.get(field.column)
+            if isinstance(field, Reference) and value is not None and not known:
+                try:
+                    await _find(field, value, viewer)
+                except Mistake as mistake:
+                    wrong[name] = [str(mistake)]
+        if wrong:
+            raise Invalid(wrong)
+        return columns
+
+    async def _detail(self, key: int, viewer: Viewer) -> dict[str, Any]:
+        """The record as the viewer may see it. Raises NotFound."""
+        return await self._shown(key, viewer, self.resource.within(viewer))
+
+    async def _shown(self, key: int, viewer: Viewer, *conditions: Q) -> dict[str, Any]:
+        rows = await self.resource.model.filter(*conditions, id=key).values(*self.resource.paths(listed=False))
+        if not rows:
+            raise NotFound
+        return self.resource.show(rows[0], viewer, listed=False)
+
+    def _conflict(self, error: IntegrityError) -> Invalid:
+        """What to say when the database refuses a value that another record has, or that refers to one just gone."""
+        cause = error.args[0] if error.args else None
+        column = re.search(r"\((\w+)\)=", getattr(cause, "detail", None) or "")
+        for name, field in self.resource.writable.items():
+            if column and field.column == column[1]:
+                taken = isinstance(cause, asyncpg.UniqueViolationError)
+                said = f"A {self.resource.entity} with this {name} already exists." if taken else "No such record."
+                return Invalid({name: [said]})
+        return Invalid({NON_FIELD: ["The database does not accept these values together."]})
 
 
-def _number(raw: bytes | None) -> int | None:
-    return int(raw) if raw is not None and raw.isdigit() else None
+async def _find(field: Reference, key: int, viewer: Viewer) -> None:
+    """Raise Mistake unless the record referred to is there for the viewer."""
+    if not await field.to.model.filter(field.to.within(viewer), id=key).exists():
+        raise Mistake(f"There is no {field.to.entity} {key}.")
 
 
-def _milliseconds(raw: bytes | None) -> int | None:
+def _id(request: web.Request) -> int:
+    """The record's id in the URL. Raises NotFound for a number no record can have."""
     try:
-        return None if raw is None else round(datetime.fromisoformat(raw.decode()).timestamp() * 1000)
-    except ValueError:
-        return None
+        return SERIAL.read_text(request.match_info["id"])
+    except Mistake:
+        raise NotFound from None

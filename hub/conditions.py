@@ -1,0 +1,79 @@
+"""The WHERE of a history query, put together from what a request asks for and what the viewer may see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from hub.errors import Invalid
+from hub.kinds import Day, Kind, Mistake, Moment
+from hub.resource import Resource
+from models.access import Role, Viewer, visible_sql
+
+
+class Conditions:
+    """Conditions joined by AND, and the values of their parameters."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._texts: list[str] = []
+
+    @property
+    def sql(self) -> str:
+        return " AND ".join(self._texts) or "TRUE"
+
+    def add(self, condition: str, *values: Any) -> None:
+        """Add a condition; each `{}` in it stands for the next of the values."""
+        self.values.extend(values)
+        first = len(self.values) - len(values) + 1
+        self._texts.append(condition.format(*(f"${first + i}" for i in range(len(values)))))
+
+    def narrow(self, given: Mapping[str, str], columns: Mapping[str, tuple[str, Kind]]) -> None:
+        """Add `column = value` for each parameter given, by its column and kind. Raises Invalid."""
+        wrong = {}
+        for name, (column, kind) in columns.items():
+            if name in given:
+                try:
+                    self.add(f"{column} = {{}}", kind.read_text(given[name]))
+                except Mistake as mistake:
+                    wrong[name] = [str(mistake)]
+        if wrong:
+            raise Invalid(wrong)
+
+    def during(self, given: Mapping[str, str], column: str) -> None:
+        """Add `start_date` and `end_date`, both included; a date without a time means the whole day. Raises Invalid."""
+        for name, compare in (("start_date", ">="), ("end_date", "<=")):
+            if (text := given.get(name)) is None:
+                continue
+            try:
+                if name == "end_date" and _is_day(text):
+                    self.add(f"{column} < {{}}", _midnight(Day().read_text(text) + timedelta(days=1)))
+                elif _is_day(text):
+                    self.add(f"{column} >= {{}}", _midnight(Day().read_text(text)))
+                else:
+                    self.add(f"{column} {compare} {{}}", Moment().read_text(text))
+            except (Mistake, OverflowError):
+                raise Invalid({name: ["Must be a date or a date with a time, such as 2026-03-31T14:30:00Z."]}) from None
+
+    def readable(self, viewer: Viewer, type_column: str, id_column: str, resources: tuple[Resource, ...]) -> None:
+        """Keep the history of records the viewer may read now.
+
+        What is deleted and what is no resource (users, configuration) is for admin and manager.
+        """
+        if viewer.role in (Role.ADMIN, Role.MANAGER):
+            return
+        cases = " ".join(
+            f"WHEN '{one.entity}' THEN EXISTS (SELECT 1 FROM {one.model._meta.db_table} record"
+            f" WHERE record.id = {id_column}::bigint AND {visible_sql(viewer, one.entity, 'record')})"
+            for one in resources
+        )
+        self.add(f"CASE {type_column} {cases} ELSE FALSE END")
+
+
+def _is_day(text: str) -> bool:
+    return len(text) == len("2026-03-31")
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -1,0 +1,62 @@
+"""Contacts under /api/v1/contacts/."""
+
+from __future__ import annotations
+
+from hub.kinds import SERIAL, Choice, Email, Moment, Object, Tags, Text, Url
+from hub.resource import (
+    FILTERED,
+    LISTED,
+    NAMED,
+    NULL,
+    ORDERED,
+    READ_ONLY,
+    REQUIRED,
+    Computed,
+    Field,
+    Reference,
+    Resource,
+)
+from hub.users import USERS
+from models.contacts import Contact, ContactType, Salutation
+
+FULL_NAME = Computed("full_name", ("first_name", "last_name"), "{} {}".format, LISTED)
+
+CONTACTS = Resource(
+    path="contacts",
+    entity="contact",
+    model=Contact,
+    called=FULL_NAME,
+    author="created_by",
+    fields=(
+        Field("id", SERIAL, READ_ONLY | LISTED),
+        Field("salutation", Choice(Salutation), LISTED),
+        Field("first_name", Text(100), REQUIRED | LISTED | ORDERED),
+        Field("last_name", Text(100), REQUIRED | LISTED | ORDERED),
+        FULL_NAME,
+        Field("email", Email(), REQUIRED | LISTED),
+        Field("phone", Text(20), LISTED),
+        Field("mobile", Text(20), LISTED),
+        Field("company_name", Text(200), LISTED),
+        Field("job_title", Text(100), LISTED),
+        Field("department", Text(100)),
+        Field("address_line_1", Text(200)),
+        Field("address_line_2", Text(200)),
+        Field("city", Text(100)),
+        Field("state", Text(100)),
+        Field("postal_code", Text(20)),
+        Field("country", Text(100)),
+        Field("contact_type", Choice(ContactType), LISTED | FILTERED),
+        Field("source", Text(100)),
+        Field("status", Text(50), LISTED | FILTERED),
+        Reference("assigned_to", USERS, NULL | LISTED | NAMED | FILTERED),
+        Field("website", Url(200)),
+        Field("linkedin", Url(200)),
+        Field("twitter", Text(100)),
+        Field("notes", Text()),
+        Field("tags", Tags()),
+        Field("custom_fields", Object()),
+        Reference("created_by", USERS, READ_ONLY),
+        Field("created_at", Moment(), READ_ONLY | LISTED | ORDERED),
+        Field("updated_at", Moment(), READ_ONLY | LISTED | ORDERED),
+    ),
+)

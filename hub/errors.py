@@ -1,0 +1,187 @@
+"""Everything the hub refuses, and how a refusal looks to the client.
+
+    Refusal                what it says, as {"detail": ...}
+      Invalid        400   {"field": ["message"], ...} or {"non_field_errors": ["message"]}
+      Malformed      400
+      Unauthenticated 401
+      TokenNotValid  401   with code and messages
+      Forbidden      403
+      NotFound       404
+      KeyReused      422
+      Unavailable    503   with Retry-After
+
+Handlers raise these; `answer_errors` is the one place where they, and whatever else goes wrong, become a response.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import asyncpg
+import asyncpg.exceptions
+import structlog
+from aiohttp import web
+from tortoise.exceptions import DBConnectionError
+
+from hub.responses import respond
+
+log = structlog.get_logger()
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+#: Set once a response has begun, after which nothing else can be sent.
+BEGUN = web.RequestKey("begun", bool)
+
+#: Where a message about the whole request goes.
+NON_FIELD = "non_field_errors"
+
+
+class Refusal(Exception):
+    """The request cannot be done."""
+
+    status: ClassVar[int] = 400
+    headers: ClassVar[Mapping[str, str]] = {}
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {"detail": str(self) or self.__doc__}
+
+
+class Malformed(Refusal):
+    """The body is not valid JSON."""
+
+
+class Invalid(Refusal):
+    """Some fields cannot be accepted."""
+
+    def __init__(self, messages: Mapping[str, Sequence[str]]) -> None:
+        super().__init__(messages)
+        self.messages = {name: list(texts) for name, texts in messages.items()}
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return self.messages
+
+
+class Unauthenticated(Refusal):
+    """Authentication credentials were not provided."""
+
+    status = 401
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="api"'}
+
+
+class TokenNotValid(Unauthenticated):
+    """The token is not valid or has expired."""
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {
+            "detail": self.__doc__,
+            "code": "token_not_valid",
+            "messages": [{"token_type": "access", "message": str(self)}],
+        }
+
+
+class Forbidden(Refusal):
+    """You do not have permission to perform this action."""
+
+    status = 403
+
+
+class NotFound(Refusal):
+    """Not found."""
+
+    status = 404
+
+
+class KeyReused(Refusal):
+    """This Idempotency-Key was used with another body."""
+
+    status = 422
+
+
+class Unavailable(Refusal):
+    """The database cannot be reached for the moment; try again."""
+
+    status = 503
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "2"}
+
+
+#: What Postgres says when it is going, gone, not yet there, or gave this transaction up for another's sake.
+PASSING = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    DBConnectionError,
+    OSError,
+    TimeoutError,
+)
+
+
+def unavailable(error: BaseException | None) -> bool:
+    """Whether an error means that Postgres is away or busy for the moment, rather than that the request is wrong."""
+    seen = 0
+    while error is not None and seen < 10:
+        if isinstance(error, PASSING) or (
+            isinstance(error, asyncpg.exceptions.InterfaceError) and "clos" in str(error)
+        ):
+            return True
+        inner = next((a for a in error.args if isinstance(a, BaseException)), None)
+        error, seen = inner or error.__cause__ or error.__context__, seen + 1
+    return False
+
+
+def refusal(error: Refusal) -> web.Response:
+    """The response that tells a client of a refusal."""
+    return respond(error.body, status=error.status, headers=error.headers)
+
+
+@web.middleware
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn every error into a JSON response; no traceback, SQL or path leaves the process."""
+    try:
+        return await handler(request)
+    except Refusal as error:
+        return refusal(error)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return respond({"detail": _said(error, request)}, status=error.status, headers=_kept(error))
+    except Exception as error:
+        if request.get(BEGUN):
+            raise
+        if unavailable(error):
+            log.warning("postgres_away", method=request.method, path=request.path, error=repr(error))
+            return refusal(Unavailable())
+        log.exception("request_failed", method=request.method, path=request.path)
+        return respond({"detail": "Something went wrong here; it has been logged."}, status=500)
+
+
+async def mark_begun(request: web.Request, _response: web.StreamResponse) -> None:
+    """Note that a response has begun (an `on_response_prepare` handler)."""
+    request[BEGUN] = True
+
+
+def _said(error: web.HTTPException, request: web.Request) -> str:
+    match error:
+        case web.HTTPNotFound():
+            return "Not found."
+        case web.HTTPMethodNotAllowed():
+            return f'Method "{request.method}" not allowed.'
+        case web.HTTPRequestEntityTooLarge():
+            return f"The body may have at most {request.client_max_size:,} bytes."
+        case _:
+            return error.reason
+
+
+def _kept(error: web.HTTPException) -> dict[str, str]:
+    return {name: value for name, value in error.headers.items() if name in ("Allow", "Retry-After")}

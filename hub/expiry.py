@@ -1,0 +1,48 @@
+"""Removing what is past its time: idempotency keys after a day, refresh tokens after their expiry."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import structlog
+from aiohttp import web
+
+from hub.errors import unavailable
+from hub.keys import POOL
+
+log = structlog.get_logger()
+
+#: Seconds between two rounds.
+PAUSE = 600.0
+
+STATEMENTS = (
+    "DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'",
+    "DELETE FROM refresh_tokens WHERE expires_at < now()",
+)
+
+
+async def remove_expired(pool: asyncpg.Pool) -> None:
+    """Remove what is past its time now."""
+    for statement in STATEMENTS:
+        await pool.execute(statement)
+
+
+async def keep_removing(app: web.Application) -> AsyncIterator[None]:
+    """Do so every few minutes while the application runs (a `cleanup_ctx`); Postgres away puts it off."""
+
+    async def rounds() -> None:
+        while True:
+            try:
+                await remove_expired(app[POOL])
+            except Exception as error:
+                if not unavailable(error):
+                    raise
+                log.warning("expiry_put_off", error=repr(error))
+            await asyncio.sleep(PAUSE)
+
+    task = asyncio.create_task(rounds(), name="expiry")
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,17 @@
+"""What the parts of one hub node share: the keys of its aiohttp application."""
+
+from __future__ import annotations
+
+import asyncpg
+from aiohttp import web
+
+from hub.viewers import Viewers
+from settings import Settings
+
+SETTINGS = web.AppKey("settings", Settings)
+#: Signs tokens.
+SECRET = web.AppKey("secret", str)
+#: For raw SQL; the ORM has connections of its own.
+POOL = web.AppKey("pool", asyncpg.Pool)
+#: Who is behind a token, with the role of this moment.
+VIEWERS = web.AppKey("viewers", Viewers)

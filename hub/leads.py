@@ -1,0 +1,63 @@
+"""Leads under /api/v1/leads/."""
+
+from __future__ import annotations
+
+from tortoise.expressions import Q
+
+from hub.kinds import SERIAL, Choice, Decimal, Email, Integer, Moment, Object, Tags, Text
+from hub.resource import (
+    FILTERED,
+    LISTED,
+    NAMED,
+    NULL,
+    ORDERED,
+    READ_ONLY,
+    REQUIRED,
+    Computed,
+    Field,
+    Preset,
+    Reference,
+    Resource,
+)
+from hub.users import USERS
+from models.leads import Lead, LeadSource, LeadStatus, Priority
+
+FULL_NAME = Computed("full_name", ("first_name", "last_name"), "{} {}".format)
+
+#: Records that are assigned to the caller.
+ASSIGNED_TO_ME = Preset("assigned_to_me", lambda viewer: Q(assigned_to_id=viewer.id))
+
+LEADS = Resource(
+    path="leads",
+    entity="lead",
+    model=Lead,
+    called=FULL_NAME,
+    author="owner",
+    presets=(ASSIGNED_TO_ME,),
+    fields=(
+        Field("id", SERIAL, READ_ONLY | LISTED),
+        Field("first_name", Text(100), REQUIRED | LISTED),
+        Field("last_name", Text(100), REQUIRED | LISTED),
+        FULL_NAME,
+        Field("email", Email(), REQUIRED | LISTED),
+        Field("phone", Text(20), LISTED),
+        Field("company_name", Text(200), LISTED),
+        Field("job_title", Text(100)),
+        Field("lead_source", Choice(LeadSource), LISTED | FILTERED),
+        Field("status", Choice(LeadStatus), LISTED | FILTERED),
+        Field("priority", Choice(Priority), LISTED | FILTERED),
+        Reference("assigned_to", USERS, NULL | LISTED | NAMED | FILTERED),
+        Reference("owner", USERS, READ_ONLY | NAMED | FILTERED),
+        Field("lead_score", Integer(0, 100), LISTED | ORDERED),
+        Field("estimated_value", Decimal(12, 2), NULL | LISTED | ORDERED),
+        Field("probability", Integer(0, 100)),
+        Field("last_contact_date", Moment(), NULL),
+        Field("next_follow_up", Moment(), NULL),
+        Field("notes", Text()),
+        Field("tags", Tags()),
+        Field("custom_fields", Object()),
+        Field("created_at", Moment(), READ_ONLY | LISTED | ORDERED),
+        Field("updated_at", Moment(), READ_ONLY | LISTED | ORDERED),
+        Field("converted_at", Moment(), READ_ONLY),
+    ),
+)

@@ -1,0 +1,61 @@
+"""Opportunities under /api/v1/opportunities/."""
+
+from __future__ import annotations
+
+import decimal
+
+from hub.contacts import CONTACTS
+from hub.kinds import SERIAL, Choice, Currency, Day, Decimal, Moment, Object, OneOf, Tags, Text
+from hub.leads import ASSIGNED_TO_ME
+from hub.resource import (
+    FILTERED,
+    LISTED,
+    NAMED,
+    NULL,
+    ORDERED,
+    READ_ONLY,
+    REQUIRED,
+    Computed,
+    Field,
+    Reference,
+    Resource,
+)
+from hub.users import USERS
+from models.opportunities import PROBABILITIES, Opportunity, Stage
+
+
+def weighted_amount(amount: decimal.Decimal, probability: int) -> decimal.Decimal:
+    """What a deal counts in the pipeline, to the cent."""
+    return (amount * probability / 100).quantize(decimal.Decimal("0.01"))
+
+
+OPPORTUNITIES = Resource(
+    path="opportunities",
+    entity="opportunity",
+    model=Opportunity,
+    called=Computed("name", ("name",), str),
+    author="owner",
+    presets=(ASSIGNED_TO_ME,),
+    fields=(
+        Field("id", SERIAL, READ_ONLY | LISTED),
+        Field("name", Text(200), REQUIRED | LISTED),
+        Field("description", Text()),
+        Field("company_name", Text(200), LISTED),
+        Reference("contact", CONTACTS, REQUIRED | LISTED | NAMED),
+        Field("stage", Choice(Stage), LISTED | FILTERED),
+        Field("probability", OneOf(PROBABILITIES), LISTED),
+        Field("amount", Decimal(12, 2), REQUIRED | LISTED | ORDERED),
+        Field("currency", Currency(), LISTED),
+        Computed("weighted_amount", ("amount", "probability"), weighted_amount, LISTED),
+        Reference("assigned_to", USERS, NULL | LISTED | NAMED | FILTERED),
+        Reference("owner", USERS, READ_ONLY | NAMED | FILTERED),
+        Field("expected_close_date", Day(), REQUIRED | LISTED | ORDERED),
+        Field("actual_close_date", Day(), NULL),
+        Field("last_activity_date", Moment(), NULL),
+        Field("notes", Text()),
+        Field("tags", Tags()),
+        Field("custom_fields", Object()),
+        Field("created_at", Moment(), READ_ONLY | LISTED | ORDERED),
+        Field("updated_at", Moment(), READ_ONLY | LISTED | ORDERED),
+    ),
+)

@@ -1,0 +1,85 @@
+"""What can be asked, and by whom: every route of the hub, its handler and who may call it.
+
+Paths end in a slash that may be left out. SIGNED_IN leaves the rest to the access rules, record by record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from hub import auth, content_types, timeline
+from hub.contacts import CONTACTS
+from hub.errors import Handler
+from hub.history import AUDIT_TRAIL, FIELD_HISTORY
+from hub.leads import LEADS
+from hub.opportunities import OPPORTUNITIES
+from hub.records import Records
+from hub.requests import Who, guarded
+from hub.resource import Resource
+from hub.responses import respond
+from hub.tasks import TASKS
+
+PUBLIC = Who(signed_in=False)
+SIGNED_IN = Who()
+
+
+@dataclass(frozen=True)
+class Route:
+    """One line of the page."""
+
+    method: str
+    path: str
+    handler: Handler
+    who: Who
+
+
+def records(resource: Resource) -> Iterator[Route]:
+    """The six routes of a resource."""
+    handlers = Records(resource)
+    every, one = f"/api/v1/{resource.path}/", f"/api/v1/{resource.path}/{{id:[0-9]+}}/"
+    yield Route("GET", every, handlers.index, SIGNED_IN)
+    yield Route("POST", every, handlers.create, SIGNED_IN)
+    yield Route("GET", one, handlers.retrieve, SIGNED_IN)
+    yield Route("PUT", one, handlers.put, SIGNED_IN)
+    yield Route("PATCH", one, handlers.patch, SIGNED_IN)
+    yield Route("DELETE", one, handlers.delete, SIGNED_IN)
+
+
+async def root(request: web.Request) -> web.Response:
+    """The lists under /api/v1/, by name."""
+    plain = [route.path for route in ROUTES if route.method == "GET" and route.path.startswith("/api/v1/")]
+    lists = [path for path in plain if "{" not in path and path != "/api/v1/"]
+    return respond({path.split("/")[3]: str(request.url.origin().with_path(path)) for path in lists})
+
+
+ROUTES: tuple[Route, ...] = (
+    # signing in
+    Route("POST", "/api/auth/login/", auth.login, PUBLIC),
+    Route("POST", "/api/auth/refresh/", auth.refresh, PUBLIC),
+    Route("GET", "/api/auth/users/me/", auth.me, SIGNED_IN),
+    # records
+    Route("GET", "/api/v1/", root, SIGNED_IN),
+    *records(LEADS),
+    *records(CONTACTS),
+    *records(OPPORTUNITIES),
+    *records(TASKS),
+    # what happened
+    Route("GET", "/api/v1/audit-trail/", AUDIT_TRAIL.index, SIGNED_IN),
+    Route("GET", "/api/v1/audit-trail/{id}/", AUDIT_TRAIL.retrieve, SIGNED_IN),
+    Route("GET", "/api/v1/field-history/", FIELD_HISTORY.index, SIGNED_IN),
+    Route("GET", "/api/v1/field-history/{id}/", FIELD_HISTORY.retrieve, SIGNED_IN),
+    Route("GET", "/api/v1/timeline/", timeline.index, SIGNED_IN),
+    Route("GET", "/api/v1/timeline/{entity_type}/{id:[0-9]+}/", timeline.of_record, SIGNED_IN),
+    Route("GET", "/api/v1/content-types/", content_types.index, SIGNED_IN),
+)
+
+
+def add(app: web.Application) -> None:
+    """Put the routes on the application, each with and without its last slash."""
+    for route in ROUTES:
+        handler = guarded(route.handler, route.who)
+        for path in dict.fromkeys((route.path, route.path.rstrip("/") or "/")):
+            app.router.add_route(route.method, path, handler)

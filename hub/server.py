@@ -1,0 +1,77 @@
+"""One hub node: the aiohttp application, what it is wired to, and its start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+from contextlib import AsyncExitStack
+
+import asyncpg
+import structlog
+from aiohttp import web
+
+import settings as settings_module
+from hub import errors, expiry, requests, routes
+from hub.access_log import AccessLog
+from hub.keys import POOL, SECRET, SETTINGS, VIEWERS
+from hub.viewers import Viewers
+from models import database
+from models.waking import Waker
+from settings import Settings, SettingsError
+
+log = structlog.get_logger()
+
+#: Connections to Postgres of one node: for the ORM, and for plain SQL.
+ORM_CONNECTIONS, POOL_CONNECTIONS = 10, 10
+
+#: Seconds that requests have to finish when the node stops.
+DRAIN = 10.0
+
+
+def application(settings: Settings, pool: asyncpg.Pool) -> web.Application:
+    """The hub's application over an open pool; the ORM must be open too while it serves."""
+    app = web.Application(middlewares=[requests.identify, errors.answer_errors], client_max_size=requests.LARGEST_BODY)
+    app[SETTINGS] = settings
+    app[SECRET] = settings_module.secret(settings)
+    app[POOL] = pool
+    app[VIEWERS] = Viewers(pool)
+    app.on_response_prepare.append(errors.mark_begun)
+    app.on_response_prepare.append(requests.name_response)
+    app.cleanup_ctx.append(expiry.keep_removing)
+    routes.add(app)
+    return app
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. Raises SettingsError if the port is taken."""
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(database.pool(settings.database_url, size=POOL_CONNECTIONS))
+        waker = await stack.enter_async_context(Waker(pool))
+        await stack.enter_async_context(database.orm(settings.database_url, size=ORM_CONNECTIONS, waker=waker))
+        runner = web.AppRunner(
+            application(settings, pool),
+            handler_cancellation=True,
+            shutdown_timeout=DRAIN,
+            access_log_class=AccessLog,
+        )
+        stack.push_async_callback(runner.cleanup)
+        await runner.setup()
+        await _listen(runner, settings)
+        await stop.wait()
+        log.info("hub_stopping")
+    log.info("hub_stopped")
+
+
+async def _listen(runner: web.AppRunner, settings: Settings) -> None:
+    try:
+        await web.TCPSite(runner, settings.host, settings.port).start()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise SettingsError(f"Port {settings.port} on {settings.host} is taken; set HUB_PORT.") from None
+        raise
+    for host, port, *_ in runner.addresses:
+        log.info("hub_listening", url=f"http://{host}:{port}")

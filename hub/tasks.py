@@ -1,0 +1,58 @@
+"""Tasks under /api/v1/tasks/."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tortoise.expressions import Q
+
+from hub.kinds import SERIAL, Choice, Moment, Text
+from hub.leads import ASSIGNED_TO_ME
+from hub.resource import (
+    FILTERED,
+    LISTED,
+    NAMED,
+    NULL,
+    ORDERED,
+    READ_ONLY,
+    REQUIRED,
+    Computed,
+    Field,
+    Preset,
+    Reference,
+    Resource,
+)
+from hub.users import USERS
+from models.access import Viewer
+from models.leads import Priority
+from models.tasks import Task, TaskStatus, TaskType
+
+
+def overdue(_viewer: Viewer) -> Q:
+    """Due, and still to be done."""
+    return Q(due_date__lt=datetime.now(UTC), status__in=(TaskStatus.PENDING, TaskStatus.IN_PROGRESS))
+
+
+TASKS = Resource(
+    path="tasks",
+    entity="task",
+    model=Task,
+    called=Computed("title", ("title",), str),
+    author="created_by",
+    presets=(ASSIGNED_TO_ME, Preset("overdue", overdue)),
+    fields=(
+        Field("id", SERIAL, READ_ONLY | LISTED),
+        Field("title", Text(200), REQUIRED | LISTED),
+        Field("description", Text()),
+        Field("task_type", Choice(TaskType), LISTED | FILTERED),
+        Field("status", Choice(TaskStatus), LISTED | FILTERED),
+        Field("priority", Choice(Priority), LISTED | FILTERED | ORDERED),
+        Reference("assigned_to", USERS, REQUIRED | LISTED | NAMED | FILTERED),
+        Reference("created_by", USERS, READ_ONLY | NAMED),
+        Field("due_date", Moment(), NULL | LISTED | ORDERED),
+        Field("completed_at", Moment(), NULL),
+        Field("reminder_date", Moment(), NULL),
+        Field("created_at", Moment(), READ_ONLY | LISTED | ORDERED),
+        Field("updated_at", Moment(), READ_ONLY | LISTED | ORDERED),
+    ),
+)

@@ -1,0 +1,161 @@
+"""The timeline: what happened, newest first, over all records the viewer may read or of one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from hub import pages
+from hub.conditions import Conditions
+from hub.errors import Invalid, Refusal
+from hub.history import RESOURCES
+from hub.keys import POOL
+from hub.kinds import SERIAL, Choice, Integer, Kind, Mistake, Text
+from hub.pages import Page
+from hub.requests import VIEWER
+from hub.resource import Row
+from hub.responses import respond
+from models.access import Role
+from models.timeline import ItemType
+
+LIMIT = "limit"
+DEFAULT_LIMIT, LARGEST_LIMIT = 50, 500
+
+NEWEST_FIRST = "ORDER BY t.occurred_at DESC, t.id DESC"
+
+#: Who did what nobody is known to have done.
+SYSTEM = "System"
+
+BY_ENTITY = {resource.entity: resource for resource in RESOURCES}
+
+FILTERS: Mapping[str, tuple[str, Kind]] = {
+    "entity_type": ("t.entity_type", Text(50)),
+    "entity_id": ("t.entity_id", Text(255)),
+    "user_id": ("t.user_id", SERIAL),
+    "action": ("t.action", Text(50)),
+}
+PARAMETERS = (*FILTERS, "activity_types", "start_date", "end_date", LIMIT, pages.PAGE, pages.PAGE_SIZE)
+
+
+class NoTimeline(Refusal):
+    """There is no such record, or not for you."""
+
+    status = 404
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {"error": self.__doc__}
+
+
+async def index(request: web.Request) -> web.Response:
+    """What happened to all records the viewer may read; `limit` items a page."""
+    given = pages.query(request, PARAMETERS)
+    page = _page(given)
+    if "entity_id" in given and "entity_type" not in given:
+        raise Invalid({"entity_id": ["Give entity_type with it."]})
+    conditions = Conditions()
+    conditions.readable(request[VIEWER], "t.entity_type", "t.entity_id", RESOURCES)
+    conditions.narrow(given, FILTERS)
+    conditions.during(given, "t.occurred_at")
+    if "activity_types" in given:
+        conditions.add("t.type = ANY({})", _types(given["activity_types"]))
+    count, rows = await _read(request, conditions, page)
+    page.within(count)
+    return respond(page.envelope(request.url, count, [_item(row) for row in rows]))
+
+
+async def of_record(request: web.Request) -> web.Response:
+    """What happened to one record. Raises NoTimeline if the viewer may not read it."""
+    page = _page(pages.query(request, (LIMIT, pages.PAGE, pages.PAGE_SIZE)))
+    entity, key = request.match_info["entity_type"], request.match_info["id"]
+    there = await _readable(request, entity, key)
+    conditions = Conditions()
+    conditions.add("t.entity_type = {} AND t.entity_id = {}", entity, str(int(key)))
+    count, rows = await _read(request, conditions, page)
+    deleted_yet_known = count > 0 and request[VIEWER].role in (Role.ADMIN, Role.MANAGER)
+    if not there and not deleted_yet_known:
+        raise NoTimeline
+    items = [_item_of_record(row) for row in rows]
+    return respond({"entity_type": entity, "entity_id": int(key), "count": count, "timeline": items})
+
+
+async def _readable(request: web.Request, entity: str, key: str) -> bool:
+    try:
+        SERIAL.read_text(key)
+    except Mistake:
+        return False
+    resource = BY_ENTITY.get(entity)
+    return resource is not None and await resource.model.filter(resource.within(request[VIEWER]), id=int(key)).exists()
+
+
+async def _read(request: web.Request, conditions: Conditions, page: Page) -> tuple[int, Any]:
+    async with request.app[POOL].acquire() as connection:
+        count = await connection.fetchval(f"SELECT count(*) FROM timeline t WHERE {conditions.sql}", *conditions.values)
+        rows = await connection.fetch(
+            f"SELECT t.* FROM timeline t WHERE {conditions.sql} {NEWEST_FIRST} LIMIT {page.size} OFFSET {page.offset}",
+            *conditions.values,
+        )
+    return count, rows
+
+
+def _page(given: Mapping[str, str]) -> Page:
+    """The page asked for: by `limit` (to 500) as the original API has it, or by `page_size` as every list has it."""
+    if LIMIT not in given and pages.PAGE_SIZE in given:
+        return pages.page(given)
+    if pages.PAGE_SIZE in given:
+        raise Invalid({LIMIT: ["Give limit or page_size, not both."]})
+    try:
+        size = Integer(1, LARGEST_LIMIT).read_text(given.get(LIMIT, str(DEFAULT_LIMIT)))
+    except Mistake as mistake:
+        raise Invalid({LIMIT: [str(mistake)]}) from None
+    return Page(number=pages.page(given).number, size=size)
+
+
+def _types(text: str) -> Any:
+    try:
+        return [Choice(ItemType).read_text(word.strip()) for word in text.split(",")]
+    except Mistake as mistake:
+        raise Invalid({"activity_types": [str(mistake)]}) from None
+
+
+def _item(row: Row) -> dict[str, Any]:
+    user = {"id": row["user_id"], "name": row["user_name"] or SYSTEM, "email": row["user_email"]}
+    return {
+        **_what(row),
+        "entity_type": row["entity_type"],
+        "entity_id": _number(row["entity_id"]),
+        "entity_name": row["entity_name"],
+        "user": user,
+        **_details(row, "metadata", "changes", "old_values", "new_values"),
+        "timestamp": row["occurred_at"],
+    }
+
+
+def _item_of_record(row: Row) -> dict[str, Any]:
+    return {
+        **_what(row),
+        "user": row["user_name"] or SYSTEM,
+        **_details(row, "metadata", "changes"),
+        "timestamp": row["occurred_at"],
+    }
+
+
+def _what(row: Row) -> dict[str, Any]:
+    return {
+        "id": f"{row['type']}_{row['id']}",
+        "type": row["type"],
+        "action": row["action"],
+        "description": row["description"],
+    }
+
+
+def _details(row: Row, *names: str) -> dict[str, Any]:
+    """The JSON columns that say something."""
+    return {name: orjson.Fragment(row[name]) for name in names if row[name] not in (None, "{}")}
+
+
+def _number(text: str) -> int | str:
+    return int(text) if text.isascii() and text.isdigit() else text

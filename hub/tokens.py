@@ -1,0 +1,80 @@
+"""Signed tokens: who is asking, until when. HS256 with the claims token_type, exp, iat, jti and user_id."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID, uuid4
+
+import jwt
+
+ALGORITHM = "HS256"
+
+
+class Kind(StrEnum):
+    """What a token is good for: asking, or being exchanged for a new pair."""
+
+    ACCESS = "access"
+    REFRESH = "refresh"
+
+
+class TokenError(Exception):
+    """A token is not ours, not of this kind, or has expired."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claims:
+    """What a token says."""
+
+    kind: Kind
+    user_id: int
+    #: Unix seconds.
+    issued: int
+    expires: int
+    #: Tells tokens apart; a refresh token is good for one use.
+    jti: UUID
+
+
+def claim(kind: Kind, user_id: int, minutes: float) -> Claims:
+    """Fresh claims, good for so many minutes from now."""
+    now = int(time.time())
+    return Claims(kind=kind, user_id=user_id, issued=now, expires=now + int(minutes * 60), jti=uuid4())
+
+
+def sign(secret: str, claims: Claims) -> str:
+    """The token that says `claims`."""
+    payload = {
+        "token_type": claims.kind.value,
+        "exp": claims.expires,
+        "iat": claims.issued,
+        "jti": claims.jti.hex,
+        "user_id": claims.user_id,
+    }
+    return jwt.encode(payload, secret, algorithm=ALGORITHM)
+
+
+def read(secret: str, token: str, kind: Kind) -> Claims:
+    """What a token of this kind says. Raises TokenError with a sentence fit for the client."""
+    required = ["token_type", "exp", "iat", "jti", "user_id"]
+    try:
+        payload = jwt.decode(
+            token,
+            secret,
+            algorithms=[ALGORITHM],
+            options={"require": required, "verify_iat": False, "verify_jti": False},
+        )
+        claims = Claims(
+            kind=Kind(payload["token_type"]),
+            user_id=int(payload["user_id"]),
+            issued=int(payload["iat"]),
+            expires=int(payload["exp"]),
+            jti=UUID(payload["jti"]),
+        )
+    except jwt.ExpiredSignatureError:
+        raise TokenError("Token is expired.") from None
+    except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, OverflowError):
+        raise TokenError("Token is invalid.") from None
+    if claims.kind is not kind:
+        raise TokenError("Token has wrong type.")
+    return claims
