@@ -89,7 +89,7 @@ async def follow(account: Account, path: str) -> None:
 async def main() -> None:
     options = argparse.ArgumentParser(description="Follow both sockets of a hub and print what arrives.")
     options.add_argument("--url", default="http://127.0.0.1:8000")
-    options.add_argument("--user", default="admin")
+    options.add_argument("--user", default="ada")
     options.add_argument("--password", default="switchboard-demo")
     given = options.parse_args()
     async with aiohttp.ClientSession() as http:

@@ -195,7 +195,7 @@ async def compare(hub: Hub, tally: Tally, sent: set[tuple[str, int]]) -> bool:
     for kind in ("contact", "opportunity"):
         audit += await counted(hub, "/api/v1/audit-trail/", "model_name", "object_id", model=kind, action="create")
         timeline += await counted(
-            hub, "/api/v1/timeline/items/", "entity_type", "entity_id", entity_type=kind, action="created"
+            hub, "/api/v1/timeline/", "entity_type", "entity_id", entity_type=kind, action="created"
         )
     print(f"rows sent: {len(sent)}")
     right = [agree("audit records", sent, audit), agree("timeline items", sent, timeline)]
@@ -210,7 +210,7 @@ async def main() -> int:
     options = argparse.ArgumentParser(description="Bring the Superstore sample into the hub and compare what came back.")
     options.add_argument("file", type=Path)
     options.add_argument("--url", default="http://127.0.0.1:8000")
-    options.add_argument("--user", default="admin")
+    options.add_argument("--user", default="ada")
     options.add_argument("--password", default="switchboard-demo")
     given = options.parse_args()
     connector = aiohttp.TCPConnector(limit=CONNECTIONS + 2)
