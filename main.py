@@ -95,6 +95,42 @@ async def token(settings: Settings, arguments: argparse.Namespace) -> None:
     print(tokens.sign(settings.secret, tokens.claim(tokens.Kind.ACCESS, user, minutes)))
 
 
+async def rebuild(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Derive everything of one agent again from the events; nothing is published or sent meanwhile."""
+    from models import database
+    from streams import rebuild as module
+
+    async with database.pool(_placed(settings).database_url, size=2) as pool:
+        taken = await module.rebuild(pool, arguments.agent)
+    print(f"The agent {arguments.agent} derived {taken} events again.")
+
+
+async def dead(settings: Settings, arguments: argparse.Namespace) -> None:
+    """List the events that agents gave up on, or derive them again."""
+    from models import database
+    from streams import dead as module
+
+    async with database.pool(_placed(settings).database_url, size=2) as pool:
+        for event in await module.list_dead(pool, arguments.agent or None):
+            outcome = event.error
+            if arguments.action == "retry":
+                outcome = await _retried(module.retry(pool, event))
+            when = event.failed_at.isoformat(timespec="seconds")
+            print(f"{event.id}  {when}  {event.agent}  {event.key}  {event.type}  event {event.event_id}  {outcome}")
+
+
+async def _retried(retry: Awaitable[None]) -> str:
+    from streams.failures import is_of_the_event, told
+
+    try:
+        await retry
+    except Exception as error:
+        if not is_of_the_event(error):
+            raise
+        return f"fails again: {told(error)}"
+    return "derived"
+
+
 COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], Awaitable[None]]] = {
     "up": up,
     "hub": hub,
@@ -104,6 +140,8 @@ COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], Awaitable[None]]] =
     "newlog": newlog,
     "demo": demo,
     "token": token,
+    "rebuild": rebuild,
+    "dead": dead,
 }
 
 
@@ -121,13 +159,18 @@ def _placed(settings: Settings) -> Settings:
 
 def configure_log(form: str) -> None:
     """One line an event on standard error: for people (`console`) or machines (`json`)."""
+    render: list[structlog.types.Processor] = [
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(default=str),
+    ]
+    if form == "console":
+        render = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer() if form == "console" else structlog.processors.JSONRenderer(default=str),
+            *render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -144,6 +187,9 @@ def _parser() -> argparse.ArgumentParser:
     parsers["worker"].add_argument("--agents", default="", help="their names with commas between; all by default")
     parsers["token"].add_argument("username")
     parsers["token"].add_argument("--minutes", type=int, help="its life; HUB_ACCESS_MINUTES by default")
+    parsers["rebuild"].add_argument("agent")
+    parsers["dead"].add_argument("action", choices=("list", "retry"))
+    parsers["dead"].add_argument("--agent", default="", help="only this agent's")
     return parser
 
 
@@ -163,11 +209,13 @@ def _refusal(error: Exception) -> tuple[str, int] | None:
     import asyncpg
     from aiokafka.errors import KafkaConnectionError
 
+    from streams.agents import UnknownAgent
     from streams.catchup import LogMismatch
     from streams.log import LogError
+    from streams.rebuild import RebuildError
 
     match error:
-        case SettingsError() | EngineError():
+        case SettingsError() | EngineError() | UnknownAgent() | RebuildError():
             return str(error), OPERATOR
         case ChildFailed():
             return str(error), error.code
