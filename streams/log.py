@@ -53,6 +53,12 @@ async def current(connection: asyncpg.Connection) -> Log:
     return found
 
 
+async def verify(settings: Settings, log: Log) -> None:
+    """Raise LogError unless Kafka has the log's topics with their partitions; KafkaError while Kafka is away."""
+    async with kafka.admin(settings) as admin:
+        _check(await layout.partitions(admin, settings, {topic for topic, _ in log.partitions}))
+
+
 async def ensure(settings: Settings, pool: asyncpg.Pool) -> Log:
     """The log in use, its topics made or checked. Raises LogError, and KafkaError while Kafka is away."""
     async with kafka.admin(settings) as admin, pool.acquire() as connection, connection.transaction():
