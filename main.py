@@ -178,9 +178,10 @@ def configure_log(form: str) -> None:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="main.py", description="Switchboard, a real-time message hub for a CRM.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(prog="main.py", description="Switchboard, a real-time message hub for a CRM.")
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
     parsers = {
         name: commands.add_parser(name, help=run.__doc__, description=run.__doc__) for name, run in COMMANDS.items()
     }
@@ -190,7 +191,7 @@ def _parser() -> argparse.ArgumentParser:
     parsers["rebuild"].add_argument("agent")
     parsers["dead"].add_argument("action", choices=("list", "retry"))
     parsers["dead"].add_argument("--agent", default="", help="only this agent's")
-    return parser
+    return made
 
 
 async def _until_told(run: Awaitable[None]) -> None:
@@ -236,7 +237,7 @@ def _refusal(error: Exception) -> tuple[str, int] | None:
 
 def main() -> int:
     """Run one command; the exit code."""
-    arguments = _parser().parse_args()
+    arguments = parser().parse_args()
     try:
         settings = settings_module.read()
         configure_log(settings.log_format)

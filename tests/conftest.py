@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
+import hypothesis
 import pytest
 
 import settings as settings_module
 from engines.broker import Broker
 from engines.postgres import APPLICATION, Postgres
+from models import migrate
 from tests.system.kafka import Kafka, KafkaUnavailable
 
 T = TypeVar("T")
@@ -28,12 +30,26 @@ for name in [name for name in os.environ if name.startswith("HUB_")]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--brokers", default="embedded,apache", help="brokers to test on, of embedded and apache")
+    parser.addoption("--soak", action="store_true", help="the fault proofs at full size, with random seeds")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The same examples each time, so that a red test is red for its author; the soak looks for new ones.
+    hypothesis.settings.register_profile("test", derandomize=True, deadline=None)
+    hypothesis.settings.register_profile("soak", deadline=None, max_examples=1000)
+    hypothesis.settings.load_profile("soak" if config.getoption("--soak") else "test")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kafka" in metafunc.fixturenames:
         kinds = ["given"] if GIVEN else metafunc.config.getoption("brokers").split(",")
         metafunc.parametrize("kafka", kinds, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def soak(pytestconfig: pytest.Config) -> bool:
+    """Whether this is the soak: more kills, more rows, other seeds."""
+    return bool(pytestconfig.getoption("--soak"))
 
 
 @pytest.fixture(scope="session")
@@ -56,8 +72,6 @@ def postgres(run: Run[Any], tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="session")
 def template(run: Run[Any], postgres: Postgres) -> str:
     """Name of a migrated, empty database."""
-    from models import migrate  # many tests need no tables
-
     run(migrate.migrate(postgres.url()))
     return APPLICATION
 

@@ -9,6 +9,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import faust
 from aiokafka import AIOKafkaProducer
@@ -44,13 +45,14 @@ class Board:
 
 
 @asynccontextmanager
-async def worker(kafka: str, prefix: str, name: str, board: Board) -> AsyncIterator[None]:
+async def worker(kafka: str, prefix: str, name: str, board: Board, folder: Path) -> AsyncIterator[None]:
     """One Faust worker in the test's group, running until the block ends."""
     app = faust.App(
         f"{prefix}group",
         broker=[f"kafka://{address}" for address in kafka.split(",")],
         store="memory://",
         web_enabled=False,
+        datadir=folder,
         value_serializer="raw",
         broker_session_timeout=6,
         broker_heartbeat_interval=1,
@@ -73,7 +75,7 @@ async def worker(kafka: str, prefix: str, name: str, board: Board) -> AsyncItera
         await app.stop()
 
 
-async def test_consumes_rebalances_and_restarts(kafka: str, prefix: str) -> None:
+async def test_consumes_rebalances_and_restarts(kafka: str, prefix: str, tmp_path: Path) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
     await admin.create_topics([NewTopic(f"{prefix}numbers", PARTITIONS, 1)])
@@ -87,10 +89,10 @@ async def test_consumes_rebalances_and_restarts(kafka: str, prefix: str) -> None
     board = Board()
     try:
         async with asyncio.timeout(90):
-            async with worker(kafka, prefix, "first", board):
+            async with worker(kafka, prefix, "first", board, tmp_path):
                 await produce(range(80))
                 await board.has(range(80))
-                async with worker(kafka, prefix, "second", board):
+                async with worker(kafka, prefix, "second", board, tmp_path):
                     await board.shows(lambda: board.assigned.get("first") == board.assigned.get("second") == 4)
                     await produce(range(80, 160))
                     await board.has(range(160))
@@ -98,7 +100,7 @@ async def test_consumes_rebalances_and_restarts(kafka: str, prefix: str) -> None
                 await board.shows(lambda: board.assigned["first"] == PARTITIONS)
                 await produce(range(160, 240))
                 await board.has(range(240))
-            async with worker(kafka, prefix, "third", board):
+            async with worker(kafka, prefix, "third", board, tmp_path):
                 await produce(range(240, 320))
                 await board.has(range(320))
     finally:
