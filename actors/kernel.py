@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections import deque
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import structlog
 from mode import Service
@@ -108,6 +108,10 @@ class Actor(Service):
             raise ActorStopped(self.name)
         self._mailbox.append(envelope)
         self._arrived.set()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
 
     async def on_start(self) -> None:
         self._accepts = True
