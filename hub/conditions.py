@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, time
 from typing import Any
 
 from hub.errors import Invalid
@@ -43,18 +43,15 @@ class Conditions:
 
     def during(self, given: Mapping[str, str], column: str) -> None:
         """Add `start_date` and `end_date`, both included; a date without a time means the whole day. Raises Invalid."""
-        for name, compare in (("start_date", ">="), ("end_date", "<=")):
+        for name, compare, side in (("start_date", ">=", time.min), ("end_date", "<=", time.max)):
             if (text := given.get(name)) is None:
                 continue
             try:
-                if name == "end_date" and _is_day(text):
-                    self.add(f"{column} < {{}}", _midnight(Day().read_text(text) + timedelta(days=1)))
-                elif _is_day(text):
-                    self.add(f"{column} >= {{}}", _midnight(Day().read_text(text)))
-                else:
-                    self.add(f"{column} {compare} {{}}", Moment().read_text(text))
-            except (Mistake, OverflowError):
+                whole = len(text) == len("2026-03-31")
+                at = datetime.combine(Day().read_text(text), side, UTC) if whole else Moment().read_text(text)
+            except Mistake:
                 raise Invalid({name: ["Must be a date or a date with a time, such as 2026-03-31T14:30:00Z."]}) from None
+            self.add(f"{column} {compare} {{}}", at)
 
     def readable(self, viewer: Viewer, type_column: str, id_column: str, resources: tuple[Resource, ...]) -> None:
         """Keep the history of records the viewer may read now.
@@ -69,11 +66,3 @@ class Conditions:
             for one in resources
         )
         self.add(f"CASE {type_column} {cases} ELSE FALSE END")
-
-
-def _is_day(text: str) -> bool:
-    return len(text) == len("2026-03-31")
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -69,7 +69,7 @@ async def once(request: web.Request, raw: bytes, work: Work, permitted: Permitte
             return responses.respond(answer.body, status=answer.status)
         scope = [request[VIEWER].id, request.method, request.path.rstrip("/"), key]
         digest = hashlib.sha256(raw).digest()
-        _, claimed = await connection.execute_query(CLAIM, [*scope, digest])
+        claimed = await connection.execute_query_dict(CLAIM, [*scope, digest])
         if not claimed:
             return await _repeat(connection, scope, digest, permitted)
         answer = await work()
@@ -86,7 +86,7 @@ def _key(request: web.Request) -> str | None:
 
 
 async def _repeat(connection: BaseDBAsyncClient, scope: list[Any], digest: bytes, permitted: Permitted) -> web.Response:
-    _, (held,) = await connection.execute_query(HELD, scope)
+    (held,) = await connection.execute_query_dict(HELD, scope)
     if bytes(held["body_hash"]) != digest:
         raise KeyReused
     if not await permitted(orjson.loads(held["answer"])):

@@ -11,7 +11,7 @@ import orjson
 import structlog
 from aiohttp import web
 
-from hub import tokens
+from hub import patience, tokens
 from hub.errors import Forbidden, Handler, Invalid, Malformed, TokenNotValid, Unauthenticated
 from hub.keys import SECRET, VIEWERS
 from models.access import Role, Viewer
@@ -19,6 +19,9 @@ from models.database import Context
 
 #: Largest body, in bytes.
 LARGEST_BODY = 1024 * 1024
+
+#: Seconds until a request that waits for Postgres is told to come again; browsers give up after ten.
+PATIENCE = 9.0
 
 #: The signed-in user; there unless the route is PUBLIC.
 VIEWER = web.RequestKey("viewer", Viewer)
@@ -34,6 +37,8 @@ class Who:
     roles: frozenset[Role] = frozenset()
     #: Seconds for which a role looked up before may be used again; routes that do without Postgres say some.
     within: float = 0.0
+    #: Whether the answer may take as long as it likes, as that of a socket does.
+    lasting: bool = False
 
 
 async def authenticate(app: web.Application, token: str, *, within: float = 0.0) -> tuple[Viewer, tokens.Claims]:
@@ -60,21 +65,22 @@ def bearer(request: web.Request) -> str | None:
 
 
 def guarded(handler: Handler, who: Who) -> Handler:
-    """The handler behind the check of who is asking."""
-    if not who.signed_in:
-        return handler
+    """The handler behind the check of who is asking, and answering in time."""
 
-    async def guard(request: web.Request) -> web.StreamResponse:
-        token = bearer(request)
-        if token is None:
-            raise Unauthenticated
-        viewer, _ = await authenticate(request.app, token, within=who.within)
-        if who.roles and viewer.role not in who.roles:
-            raise Forbidden
-        request[VIEWER] = viewer
+    async def admitted(request: web.Request) -> web.StreamResponse:
+        if who.signed_in:
+            token = bearer(request)
+            if token is None:
+                raise Unauthenticated
+            request[VIEWER], _ = await authenticate(request.app, token, within=who.within)
+            if who.roles and request[VIEWER].role not in who.roles:
+                raise Forbidden
         return await handler(request)
 
-    return guard
+    async def timely(request: web.Request) -> web.StreamResponse:
+        return await patience.within(PATIENCE, admitted(request))
+
+    return admitted if who.lasting else timely
 
 
 @web.middleware
@@ -90,8 +96,10 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 async def name_response(request: web.Request, response: web.StreamResponse) -> None:
-    """Put the request id on the response (an `on_response_prepare` handler)."""
+    """Put the request id on the response, and no version numbers (an `on_response_prepare` handler)."""
     response.headers["X-Request-ID"] = request[REQUEST_ID]
+    response.headers["Server"] = "switchboard"
+    response.headers["X-Content-Type-Options"] = "nosniff"
 
 
 def context(request: web.Request, *, actor: int | None = None) -> Context:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from hub import auth, content_types, timeline
+from hub import auth, content_types, health, page, publish, sockets, timeline
 from hub.contacts import CONTACTS
 from hub.errors import Handler
 from hub.history import AUDIT_TRAIL, FIELD_HISTORY
@@ -21,9 +21,14 @@ from hub.requests import Who, guarded
 from hub.resource import Resource
 from hub.responses import respond
 from hub.tasks import TASKS
+from models.access import Role
 
 PUBLIC = Who(signed_in=False)
 SIGNED_IN = Who()
+#: Signed in as well, but a socket looks at its token itself: browsers can only put it elsewhere.
+BY_TOKEN = PUBLIC
+#: Goes on while Postgres is away.
+PUBLISHERS = Who(roles=frozenset({Role.ADMIN, Role.MANAGER}), within=5.0)
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,16 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/timeline/", timeline.index, SIGNED_IN),
     Route("GET", "/api/v1/timeline/{entity_type}/{id:[0-9]+}/", timeline.of_record, SIGNED_IN),
     Route("GET", "/api/v1/content-types/", content_types.index, SIGNED_IN),
+    # live
+    Route("POST", "/api/v1/publish/", publish.publish, PUBLISHERS),
+    Route("GET", "/ws/notifications/", sockets.notifications, BY_TOKEN),
+    Route("GET", "/ws/activity/", sockets.activity, BY_TOKEN),
+    # the page, and what operators' tools ask
+    Route("GET", "/", page.index, PUBLIC),
+    Route("GET", "/page/{name}", page.asset, PUBLIC),
+    Route("GET", "/health/live", health.live, PUBLIC),
+    Route("GET", "/health/ready", health.ready, PUBLIC),
+    Route("GET", "/metrics", health.metrics, PUBLIC),
 )
 
 

@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 import settings as settings_module
-from hub import errors, expiry, requests, routes
+from hub import errors, expiry, fold, publish, requests, routes, sessions
 from hub.access_log import AccessLog
 from hub.keys import POOL, SECRET, SETTINGS, VIEWERS
 from hub.viewers import Viewers
@@ -39,6 +39,10 @@ def application(settings: Settings, pool: asyncpg.Pool) -> web.Application:
     app.on_response_prepare.append(errors.mark_begun)
     app.on_response_prepare.append(requests.name_response)
     app.cleanup_ctx.append(expiry.keep_removing)
+    app.cleanup_ctx.append(fold.keep_folding)
+    app.cleanup_ctx.append(publish.keep_publishing)
+    app.cleanup_ctx.append(sessions.keep_checking)
+    app.on_shutdown.append(sessions.leave)
     routes.add(app)
     return app
 

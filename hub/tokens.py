@@ -66,7 +66,7 @@ def read(secret: str, token: str, kind: Kind) -> Claims:
         )
         claims = Claims(
             kind=Kind(payload["token_type"]),
-            user_id=int(payload["user_id"]),
+            user_id=_serial(payload["user_id"]),
             issued=int(payload["iat"]),
             expires=int(payload["exp"]),
             jti=UUID(payload["jti"]),
@@ -78,3 +78,10 @@ def read(secret: str, token: str, kind: Kind) -> Claims:
     if claims.kind is not kind:
         raise TokenError("Token has wrong type.")
     return claims
+
+
+def _serial(value: object) -> int:
+    """An id that a row can have. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int | str) or not 0 < int(value) < 2**63:
+        raise ValueError("not an id")
+    return int(value)

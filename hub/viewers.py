@@ -7,6 +7,7 @@ from collections import OrderedDict
 
 import asyncpg
 
+from hub import patience
 from hub.errors import unavailable
 from models.access import Role, Viewer
 
@@ -14,7 +15,7 @@ from models.access import Role, Viewer
 REMEMBERED = 50_000
 
 #: Longest a lookup waits for Postgres, in seconds.
-PATIENCE = 5.0
+PATIENCE = 4.0
 
 
 class Viewers:
@@ -36,7 +37,7 @@ class Viewers:
         if time.monotonic() - at <= within:
             return known
         try:
-            viewer = await self._look_up(user_id)
+            viewer = await patience.within(PATIENCE, self._look_up(user_id))
         except Exception as error:
             if user_id in self._seen and unavailable(error):
                 return known
@@ -48,8 +49,5 @@ class Viewers:
         return viewer
 
     async def _look_up(self, user_id: int) -> Viewer | None:
-        async with self._pool.acquire(timeout=PATIENCE) as connection:
-            role = await connection.fetchval(
-                "SELECT role FROM crm_users WHERE id = $1 AND is_active", user_id, timeout=PATIENCE
-            )
+        role = await self._pool.fetchval("SELECT role FROM crm_users WHERE id = $1 AND is_active", user_id)
         return None if role is None else Viewer(id=user_id, role=Role(role))
