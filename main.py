@@ -158,7 +158,12 @@ def _placed(settings: Settings) -> Settings:
 
 
 def configure_log(form: str) -> None:
-    """One line an event on standard error: for people (`console`) or machines (`json`)."""
+    """One line an event on standard error: for people (`console`) or machines (`json`), libraries' warnings too."""
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
     render: list[structlog.types.Processor] = [
         structlog.processors.format_exc_info,
         structlog.processors.JSONRenderer(default=str),
@@ -166,16 +171,19 @@ def configure_log(form: str) -> None:
     if form == "console":
         render = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *render,
-        ],
+        processors=[*shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
 
 
 def parser() -> argparse.ArgumentParser:
