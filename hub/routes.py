@@ -26,7 +26,7 @@ from models.access import Role
 PUBLIC = Who(signed_in=False)
 SIGNED_IN = Who()
 #: Signed in as well, but a socket looks at its token itself: browsers can only put it elsewhere.
-BY_TOKEN = PUBLIC
+BY_TOKEN = Who(signed_in=False, lasting=True)
 #: Goes on while Postgres is away.
 PUBLISHERS = Who(roles=frozenset({Role.ADMIN, Role.MANAGER}), within=5.0)
 
