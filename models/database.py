@@ -57,7 +57,8 @@ class Context:
             {
                 "actor": self.actor,
                 "ip": self.ip,
-                "user_agent": self.user_agent,
+                # What a client sent may hold what JSON or Postgres cannot.
+                "user_agent": self.user_agent.replace("\0", "").encode(errors="replace").decode(),
                 "request_id": self.request_id,
                 "source": self.source,
             }
