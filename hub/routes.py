@@ -27,8 +27,8 @@ PUBLIC = Who(signed_in=False)
 SIGNED_IN = Who()
 #: Signed in as well, but a socket looks at its token itself: browsers can only put it elsewhere.
 BY_TOKEN = Who(signed_in=False, lasting=True)
-#: Goes on while Postgres is away.
-PUBLISHERS = Who(roles=frozenset({Role.ADMIN, Role.MANAGER}), within=5.0)
+#: Goes on while Postgres is away, and has its own patience with Kafka.
+PUBLISHERS = Who(roles=frozenset({Role.ADMIN, Role.MANAGER}), within=5.0, lasting=True)
 
 
 @dataclass(frozen=True)
