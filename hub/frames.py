@@ -11,6 +11,8 @@ from typing import Any
 
 import orjson
 
+from actors.channel import Publication
+
 #: First byte of an unfragmented text frame.
 TEXT = 0x81
 
@@ -30,6 +32,24 @@ def message(content: dict[str, Any]) -> bytes:
     return text(orjson.dumps(content))
 
 
+class Plain:
+    """The codec of the plain endpoints. There is one, PLAIN, so that every frame is encoded once."""
+
+    def publication(self, publication: Publication) -> bytes:
+        """A publication's frame. An agent's record that is no object is shown like one from outside."""
+        record = publication.record
+        if record.kind == "frame" and record.payload.startswith(b"{"):
+            return agent_frame(record.payload, publication.offset)
+        return outside_frame(record.channel, record.payload, publication.offset)
+
+    def position(self, channel: str, epoch: str, offset: int) -> bytes:
+        """Where a session stands that was not allowed to see what came, or whose channel was just made."""
+        return message({"type": "position", "channel": channel, "epoch": epoch, "offset": offset})
+
+
+PLAIN = Plain()
+
+
 def agent_frame(payload: bytes, offset: int) -> bytes:
     """An agent's JSON object with its offset spliced in as the last key."""
     body = payload.rstrip()
@@ -37,6 +57,6 @@ def agent_frame(payload: bytes, offset: int) -> bytes:
     return text(b'%b%b"offset":%d}' % (body[:-1], comma, offset))
 
 
-def publication(channel: str, payload: bytes, offset: int) -> bytes:
+def outside_frame(channel: str, payload: bytes, offset: int) -> bytes:
     """Any JSON from outside, as the data of a `publication`."""
     return text(b'{"type":"publication","channel":%b,"data":%b,"offset":%d}' % (orjson.dumps(channel), payload, offset))

@@ -12,8 +12,9 @@ import structlog
 from aiohttp import web
 
 import settings as settings_module
-from hub import errors, expiry, fold, publish, requests, routes, sessions
+from hub import errors, expiry, live, requests, routes
 from hub.access_log import AccessLog
+from hub.fold import FOLD
 from hub.keys import POOL, SECRET, SETTINGS, VIEWERS
 from hub.viewers import Viewers
 from models import database
@@ -39,16 +40,12 @@ def application(settings: Settings, pool: asyncpg.Pool) -> web.Application:
     app.on_response_prepare.append(errors.mark_begun)
     app.on_response_prepare.append(requests.name_response)
     app.cleanup_ctx.append(expiry.keep_removing)
-    app.cleanup_ctx.append(fold.keep_folding)
-    app.cleanup_ctx.append(publish.keep_publishing)
-    app.cleanup_ctx.append(sessions.keep_checking)
-    app.on_shutdown.append(sessions.leave)
     routes.add(app)
     return app
 
 
 async def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then drain. Raises SettingsError if the port is taken."""
+    """Serve until SIGTERM or SIGINT, then drain. Raises SettingsError if the port is taken, and what ends the fold."""
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
@@ -56,8 +53,10 @@ async def run(settings: Settings) -> None:
         pool = await stack.enter_async_context(database.pool(settings.database_url, size=POOL_CONNECTIONS))
         waker = await stack.enter_async_context(Waker(pool))
         await stack.enter_async_context(database.orm(settings.database_url, size=ORM_CONNECTIONS, waker=waker))
+        app = application(settings, pool)
+        live.add(app)
         runner = web.AppRunner(
-            application(settings, pool),
+            app,
             handler_cancellation=True,
             shutdown_timeout=DRAIN,
             access_log_class=AccessLog,
@@ -65,9 +64,13 @@ async def run(settings: Settings) -> None:
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
         await _listen(runner, settings)
+        failed = app[FOLD].failed
+        failed.add_done_callback(lambda _: stop.set())
         await stop.wait()
         log.info("hub_stopping")
     log.info("hub_stopped")
+    if failed.done():
+        failed.result()
 
 
 async def _listen(runner: web.AppRunner, settings: Settings) -> None:

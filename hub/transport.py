@@ -1,8 +1,8 @@
 """One aiohttp WebSocket as a session writes to it: ready frames, no queue.
 
 `write` hands bytes to the operating system's transport, which takes whatever it is given and keeps what the socket
-does not accept at once. So the session asks `writable` first, and after a write that filled the buffer it is told by
-`drained` when to go on. aiohttp's own `send_*` would encode and await once per socket.
+does not accept at once. So the session asks `writable` first; after a no, `drained` is called as soon as it may go on.
+aiohttp's own `send_*` would encode and await once per socket.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ HIGH_WATER = 64 * 1024
 
 
 class Transport:
-    """A prepared WebSocket. `drained` is called when a full buffer has emptied; not after the connection is lost."""
+    """A prepared WebSocket."""
 
-    def __init__(self, socket: web.WebSocketResponse, request: web.BaseRequest, drained: Callable[[], None]) -> None:
+    def __init__(self, socket: web.WebSocketResponse, request: web.BaseRequest) -> None:
+        #: Called when a full buffer has emptied; not after the connection is lost.
+        self.drained: Callable[[], None] = lambda: None
         self._socket = socket
         self._protocol = request.protocol
-        self._drained = drained
         self._waiting: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         if (transport := self._protocol.transport) is not None:
@@ -34,15 +35,19 @@ class Transport:
     def write(self, data: bytes) -> None:
         """Send one or more ready frames. What is written to a closing socket is lost, as on any network."""
         transport = self._protocol.transport
-        if transport is None or self._closing is not None or self._socket.closed:
-            return
-        transport.write(data)
-        if self._protocol.writing_paused and self._waiting is None:
-            self._waiting = asyncio.create_task(self._drain())
+        if transport is not None and self._closing is None and not self._socket.closed:
+            transport.write(data)
 
     def writable(self) -> bool:
         """Whether the socket keeps up."""
-        return not self._protocol.writing_paused and self._protocol.transport is not None and self._closing is None
+        protocol = self._protocol
+        if protocol.transport is None or self._closing is not None:
+            return False
+        if protocol.writing_paused:
+            if self._waiting is None:
+                self._waiting = asyncio.create_task(self._drain())
+            return False
+        return True
 
     def close(self, code: int, reason: str) -> None:
         """Close with a code. The first call decides; a peer that does not answer is cut off after CLOSE_GRACE."""
@@ -67,7 +72,7 @@ class Transport:
         finally:
             self._waiting = None
         if self.writable():
-            self._drained()
+            self.drained()
 
     async def _close(self, code: int, reason: str) -> None:
         try:

@@ -36,7 +36,7 @@ def test_an_agents_frame_gets_its_offset(payload: bytes, expected: bytes) -> Non
 
 @pytest.mark.parametrize("payload", [b"1", b"null", b'"text"', b"[1, 2]", b'{"a": 1}'])
 def test_a_publication_carries_any_json(payload: bytes) -> None:
-    body = orjson.loads(frames.publication('say "hi"', payload, 3)[2:])
+    body = orjson.loads(frames.outside_frame('say "hi"', payload, 3)[2:])
     assert body == {"type": "publication", "channel": 'say "hi"', "data": orjson.loads(payload), "offset": 3}
 
 

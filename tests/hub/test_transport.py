@@ -33,7 +33,8 @@ async def connected() -> AsyncIterator[tuple[aiohttp.ClientWebSocketResponse, Se
     async def handler(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(compress=False)
         await socket.prepare(request)
-        transport = Transport(socket, request, served.drained.set)
+        transport = Transport(socket, request)
+        transport.drained = served.drained.set
         served.transport.set_result(transport)
         try:
             async for _ in socket:

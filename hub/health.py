@@ -1,0 +1,30 @@
+"""What an operator's tools ask a node: is it alive, may it be sent clients, how is it doing."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from hub.fold import FOLD
+from hub.responses import respond
+
+
+async def live(_request: web.Request) -> web.Response:
+    """Whether the process answers at all."""
+    return respond({"live": True})
+
+
+async def ready(request: web.Request) -> web.Response:
+    """Whether clients may come: the fold has caught up. Postgres stands beside it, sockets go on without it."""
+    fold = request.app[FOLD]
+    body = {
+        "ready": fold.ready,
+        "log": fold.log.incarnation,
+        "postgres": "up" if fold.postgres else "away",
+    }
+    return respond(body, status=200 if fold.ready else 503)
+
+
+async def metrics(_request: web.Request) -> web.Response:
+    """All metrics of the process, for Prometheus."""
+    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

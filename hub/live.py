@@ -1,0 +1,15 @@
+"""The real-time half of an application: fold, publisher and sessions, started and stopped with it."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from hub import fold, publish, sessions
+
+
+def add(app: web.Application) -> None:
+    """Give an application its real-time half."""
+    app.cleanup_ctx.append(fold.keep_folding)
+    app.cleanup_ctx.append(publish.keep_publishing)
+    app.cleanup_ctx.append(sessions.keep_checking)
+    app.on_shutdown.append(sessions.leave)

@@ -1,0 +1,177 @@
+"""Publishing from outside: `POST /api/v1/publish/`.
+
+The record goes straight to `hub.publications`, not through Postgres. It is accepted once Kafka has acknowledged it;
+then the answer waits a moment for this node's own fold, which knows the number it got. A repeat with the same key is
+one more record in the log, which every node counts once, and it is answered with the first one's place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from uuid import uuid4
+
+import orjson
+import structlog
+from aiohttp import web
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from prometheus_client import Counter
+
+from actors.kernel import ActorError
+from hub.errors import Forbidden, Invalid, Refusal
+from hub.fold import FOLD
+from hub.keys import SETTINGS
+from hub.requests import only, read_object
+from hub.responses import respond
+from streams import kafka
+from streams.envelope import LARGEST_DATA, PUBLICATION, publication_headers
+from streams.topics import PUBLICATIONS, partition_of
+
+log = structlog.get_logger()
+
+#: Seconds the broker has to acknowledge before the outcome is called unknown.
+ACK_PATIENCE = 10.0
+
+#: Seconds to wait for this node's fold after that.
+FOLD_PATIENCE = 2.0
+
+#: Longest channel name and key, in characters.
+LONGEST_NAME = 255
+
+#: Channels only agents write to: what is said there follows from the database.
+OF_AGENTS = ("lead:", "contact:", "opportunity:", "task:", "timeline:", "job:", "campaign:", "widget:", "dashboard:")
+
+FIELDS = ("channel", "data", "idempotency_key")
+
+PUBLISHES = Counter("hub_publishes_total", "Publishes from outside", ["outcome"])
+
+#: Epoch and offset of a record of a channel, by its id, once this node has folded it.
+Settled = Callable[[str, str], Awaitable[tuple[str, int]]]
+
+
+class OutcomeUnknown(Refusal):
+    """Temporary: the log did not acknowledge, the outcome is unknown. Try again with the same idempotency_key."""
+
+    status = 503
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+
+
+class ReservedChannel(Forbidden):
+    """What is said on the channel of a record follows from the record; nobody may publish there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publish:
+    """What somebody wants to say."""
+
+    channel: str
+    #: Any JSON.
+    payload: bytes
+    #: Tells repeats apart, per channel, for five minutes.
+    id: str
+
+
+class Publisher:
+    """Puts publications on the log and says which number they got. `topic` is the physical name."""
+
+    def __init__(self, producer: AIOKafkaProducer, topic: str, settled: Settled) -> None:
+        self._producer = producer
+        self._topic = topic
+        self._settled = settled
+
+    async def publish(self, publish: Publish) -> tuple[str, int] | None:
+        """Epoch and offset; None if it is on the log but this node has not folded it yet. Raises OutcomeUnknown."""
+        await self._send(publish)
+        try:
+            async with asyncio.timeout(FOLD_PATIENCE):
+                place = await self._settled(publish.channel, publish.id)
+        except (TimeoutError, ActorError):  # the node is behind, or stops: the record is on the log all the same
+            log.warning("publish_not_folded_in_time", channel=publish.channel)
+            PUBLISHES.labels("folding").inc()
+            return None
+        PUBLISHES.labels("settled").inc()
+        return place
+
+    async def _send(self, publish: Publish) -> None:
+        try:
+            async with asyncio.timeout(ACK_PATIENCE):
+                acknowledged = await self._producer.send(
+                    self._topic,
+                    publish.payload,
+                    key=publish.channel.encode(),
+                    partition=partition_of(publish.channel),
+                    headers=publication_headers(type=PUBLICATION, id=publish.id, time=datetime.now(UTC)),
+                )
+                # A request given up must not take back a batch that others share.
+                await asyncio.shield(acknowledged)
+        except (KafkaError, TimeoutError) as error:
+            log.warning("publish_not_acknowledged", channel=publish.channel, error=repr(error))
+            PUBLISHES.labels("unknown").inc()
+            raise OutcomeUnknown from None
+
+
+PUBLISHER = web.AppKey("publisher", Publisher)
+
+
+async def keep_publishing(app: web.Application) -> AsyncIterator[None]:
+    """The publisher of an application, from its start to its end; needs its fold."""
+    settings = app[SETTINGS]
+    async with kafka.producer(settings) as producer:
+        app[PUBLISHER] = Publisher(producer, settings.kafka_prefix + PUBLICATIONS.name, app[FOLD].settled)
+        yield
+
+
+async def publish(request: web.Request) -> web.Response:
+    """Publish `data` on `channel`; answers its epoch and offset, or 202 with nulls while the fold is still behind."""
+    wanted = parse(await read_object(request), request.headers.get("Idempotency-Key"))
+    place = await request.app[PUBLISHER].publish(wanted)
+    epoch, offset = place or (None, None)
+    return respond({"epoch": epoch, "offset": offset}, status=200 if place else 202)
+
+
+def parse(body: Mapping[str, Any], header: str | None) -> Publish:
+    """The publish that a body and an Idempotency-Key header ask for. Raises Invalid or ReservedChannel."""
+    only(body, FIELDS)
+    mistakes = {
+        name: message
+        for name, message in (
+            ("channel", _channel_mistake(body.get("channel"))),
+            ("idempotency_key", _key_mistake(body.get("idempotency_key"), header)),
+            ("data", None if "data" in body else "This field is required."),
+        )
+        if message
+    }
+    payload = orjson.dumps(body.get("data"))
+    if len(payload) > LARGEST_DATA:
+        mistakes["data"] = f"May have at most {LARGEST_DATA:,} bytes as compact JSON."
+    if mistakes:
+        raise Invalid({name: [message] for name, message in mistakes.items()})
+    channel: str = body["channel"]
+    if channel.startswith(OF_AGENTS):
+        raise ReservedChannel
+    return Publish(channel=channel, payload=payload, id=body.get("idempotency_key") or header or str(uuid4()))
+
+
+def _channel_mistake(channel: object) -> str | None:
+    if channel is None:
+        return "This field is required."
+    if not isinstance(channel, str) or not 0 < len(channel) <= LONGEST_NAME or not _plain(channel):
+        return f"Must be 1 to {LONGEST_NAME} printable ASCII characters without spaces."
+    return None
+
+
+def _key_mistake(key: object, header: str | None) -> str | None:
+    if key is not None and header is not None and key != header:
+        return "Differs from the Idempotency-Key header."
+    given = header if key is None else key
+    if given is not None and not (isinstance(given, str) and 0 < len(given) <= LONGEST_NAME and given.isprintable()):
+        return f"Must be 1 to {LONGEST_NAME} printable characters."
+    return None
+
+
+def _plain(channel: str) -> bool:
+    return channel.isascii() and channel.isprintable() and " " not in channel

@@ -1,0 +1,220 @@
+"""The two plain endpoints: `/ws/notifications/` reads `#<user id>`, `/ws/activity/` reads `activity`.
+
+A client that names where it left (`?since=<offset>&epoch=<epoch>`) is sent everything after it, however much that is.
+The greeting says where it stands; each frame carries its `offset`; a `position` says where a client stands that was not
+allowed to see what came, or whose channel was just made. Until then such a channel's epoch is `<incarnation>-new`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+
+import orjson
+import structlog
+from aiohttp import WSMsgType, web
+from prometheus_client import Counter
+
+from actors import closes
+from actors.delivery import Admits
+from actors.kernel import ActorError
+from actors.log import Position
+from actors.partition import Subscribed
+from actors.session import Session
+from hub import frames
+from hub.errors import Invalid, Unauthenticated, Unavailable
+from hub.fold import FOLD
+from hub.reading import mark_read
+from hub.requests import authenticate, bearer
+from hub.scan import ScanError
+from hub.sessions import BAD_REQUEST, EXPIRED, SESSIONS
+from hub.tokens import Claims
+from hub.transport import Transport
+from models.access import Audience, Viewer
+
+log = structlog.get_logger()
+
+#: Largest message a client may send, in bytes; a larger one is closed with 1009.
+LARGEST_MESSAGE = 64 * 1024
+
+#: Seconds between the server's pings; a client silent for one and a half of them is gone.
+KEEPALIVE = 25.0
+
+#: Messages in a row that make no sense before a client is closed with 3501.
+MISTAKES = 10
+
+#: The subprotocol that is followed by a token: browsers cannot set headers on a WebSocket.
+BEARER = "bearer"
+
+#: Seconds for which a role looked up before may be used again: sockets go on while Postgres is away.
+ROLE_WITHIN = 5.0
+
+CLOSES = Counter("hub_closes_total", "Sockets that ended, by close code", ["code"])
+
+
+async def notifications(request: web.Request) -> web.StreamResponse:
+    """The personal channel of whoever asks."""
+    return await _serve(request, "notifications", lambda viewer: f"#{viewer.id}")
+
+
+async def activity(request: web.Request) -> web.StreamResponse:
+    """What happens, to each what they may see."""
+    return await _serve(request, "activity", lambda _: "activity")
+
+
+async def _serve(request: web.Request, endpoint: str, channel_of: Callable[[Viewer], str]) -> web.StreamResponse:
+    fold = request.app[FOLD]
+    protocols = offered(request)
+    viewer, claims = await authenticate(request.app, _token(request, protocols), within=ROLE_WITHIN)
+    if not fold.ready:
+        raise Unavailable("This node is still reading the log; try again.")
+    since = _since(request, fold.log.incarnation)
+    socket = web.WebSocketResponse(
+        compress=False, heartbeat=KEEPALIVE, max_msg_size=LARGEST_MESSAGE, protocols=protocols[:1]
+    )
+    await socket.prepare(request)
+    transport = Transport(socket, request)
+    session = Session(
+        transport=transport,
+        codec=frames.PLAIN,
+        admits=admits(viewer),
+        partition=fold.partition,
+        scan=fold.scan,
+    )
+    transport.drained = session.resumed
+    expiry = _at(claims, partial(session.close, *EXPIRED))
+    try:
+        with request.app[SESSIONS].connected(viewer, session, endpoint):
+            channel = channel_of(viewer)
+            await _subscribe(session, channel, since, partial(_greet, channel, fold.log.incarnation))
+            await Conversation(session, viewer, request.remote).run(socket)
+    finally:
+        expiry.cancel()
+        await session.leave()
+        await transport.ended()
+        CLOSES.labels(socket.close_code or 1006).inc()
+    return socket
+
+
+async def _subscribe(
+    session: Session, channel: str, since: Position | None, greet: Callable[[Subscribed], bytes]
+) -> None:
+    try:
+        await session.subscribe(channel, since=since, greet=greet)
+    except (ActorError, ScanError) as error:
+        log.warning("subscribe_failed", channel=channel, error=repr(error))
+        session.close(*closes.INTERNAL)
+
+
+def _greet(channel: str, incarnation: str, subscribed: Subscribed) -> bytes:
+    return frames.message(
+        {
+            "type": "connection_established",
+            "message": f"Following {channel}.",
+            "channel": channel,
+            "epoch": subscribed.epoch or _unmade(incarnation),
+            "offset": subscribed.offset,
+            "recovered": subscribed.recovered,
+        }
+    )
+
+
+class Conversation:
+    """What a client says on its socket, and the answers."""
+
+    def __init__(self, session: Session, viewer: Viewer, remote: str | None) -> None:
+        self._session = session
+        self._viewer = viewer
+        self._remote = remote
+        self._mistakes = 0
+
+    async def run(self, socket: web.WebSocketResponse) -> None:
+        """Answer until the socket ends, or too much of what is said makes no sense."""
+        async for message in socket:
+            if message.type is WSMsgType.ERROR:
+                return
+            mistake = await self._answer(message.data if message.type is WSMsgType.TEXT else None)
+            if mistake is None:
+                self._mistakes = 0
+                continue
+            self._mistakes += 1
+            if self._mistakes > MISTAKES:
+                self._session.close(*BAD_REQUEST)
+                return
+            self._session.send(frames.message({"type": "error", "message": mistake}))
+
+    async def _answer(self, text: str | None) -> str | None:
+        """Do what a message says; what is wrong with it otherwise."""
+        try:
+            content = None if text is None else orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return "Not valid JSON."
+        if not isinstance(content, dict):
+            return "A message must be a JSON object in a text frame."
+        match content.get("type"):
+            case "ping":
+                self._session.send(frames.message({"type": "pong", "timestamp": content.get("timestamp")}))
+                return None
+            case "mark_read":
+                return await mark_read(self._viewer, content.get("notification_id"), remote=self._remote)
+            case _:
+                return "Unknown type. Allowed: ping, mark_read."
+
+
+def offered(request: web.Request) -> Sequence[str]:
+    """The subprotocols a client offers: none, or `bearer` and a token. Raises Invalid for others.
+
+    Others never reach aiohttp's handshake: it would log them, and with them a token that was put in the wrong place.
+    """
+    header = request.headers.get("Sec-WebSocket-Protocol")
+    if header is None:
+        return ()
+    protocols = [protocol.strip() for protocol in header.split(",")]
+    if len(protocols) != 2 or protocols[0] != BEARER:
+        raise Invalid({"Sec-WebSocket-Protocol": ["Must be: bearer, <access token>."]})
+    return protocols
+
+
+def _token(request: web.Request, protocols: Sequence[str]) -> str:
+    """The access token, wherever the client put it. Raises Unauthenticated."""
+    token = bearer(request) or request.query.get("token") or (protocols[1] if protocols else None)
+    if not token:
+        raise Unauthenticated
+    return token
+
+
+def _since(request: web.Request, incarnation: str) -> Position | None:
+    """Where the client left, if it says so. Raises Invalid."""
+    offset, epoch = request.query.get("since"), request.query.get("epoch", "")
+    if offset is None:
+        return None
+    if not (offset.isascii() and offset.isdigit() and len(offset) <= 16):
+        raise Invalid({"since": ["Must be the offset of the last frame received, a whole number from 0."]})
+    since = Position(epoch, int(offset))
+    return Position("", 0) if since == (_unmade(incarnation), 0) else since
+
+
+def _unmade(incarnation: str) -> str:
+    """What stands for the epoch of a channel nothing was said on yet."""
+    return f"{incarnation}-new"
+
+
+def _at(claims: Claims, act: Callable[[], None]) -> asyncio.TimerHandle:
+    """Act when a token expires."""
+    return asyncio.get_running_loop().call_later(max(0.0, claims.expires - time.time()), act)
+
+
+@lru_cache(maxsize=100_000)
+def admits(viewer: Viewer) -> Admits:
+    """Whether an audience lets this viewer see a publication; one function for all sessions of a viewer."""
+    return partial(_admits, viewer)
+
+
+def _admits(viewer: Viewer, audience: bytes) -> bool:
+    try:
+        return Audience.parse(audience).admits(viewer)
+    except ValueError as error:
+        log.error("audience_not_read", error=str(error))
+        return False
