@@ -112,8 +112,7 @@ async def _check(sessions: Sessions, pool: asyncpg.Pool) -> None:
         asked = [viewer.id for viewer in sessions.viewers]
         try:
             rows = await pool.fetch(
-                """SELECT id, CASE WHEN is_superuser THEN 'admin' ELSE role END AS role
-                   FROM crm_users WHERE id = ANY ($1::bigint[]) AND is_active""",
+                "SELECT id, role FROM crm_users WHERE id = ANY ($1::bigint[]) AND is_active",
                 asked,
                 timeout=ROUND,
             )
