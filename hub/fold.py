@@ -130,11 +130,12 @@ class Fold:
             await asyncio.sleep(ROUND)
 
     async def _look(self) -> None:
-        marks = list(self._tail.marks)
+        # What was read before asking: the fold goes on while the answer is under way.
+        marks, read = list(self._tail.marks), list(self._tail.next)
         ends = await self._consumer.end_offsets(self._tail.places())
         beginnings = await self._consumer.beginning_offsets(self._tail.places())
         for place, end in ends.items():
-            self._progress.check(place.partition, self._tail.next[place.partition], end)
+            self._progress.check(place.partition, read[place.partition], end)
         try:
             async with self._pool.acquire() as connection:
                 await guard.check_postgres(connection, self.log, marks)
