@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
 
 from models.database import Context, change
+from models.events import WAKE_CHANNEL
 from streams import catchup, envelope
 from streams.agent import Agent, Runtime
 from streams.catchup import Place
@@ -74,6 +77,32 @@ class Story:
             f"SELECT {catchup.COLUMNS} FROM events WHERE n IS NOT NULL AND topic = ANY($1) ORDER BY id", list(topics)
         )
         return [envelope.decode(envelope.encode(row, row["n"]), row["topic"], row["partition"]) for row in rows]
+
+    async def until(self, holds: Callable[[], Awaitable[bool]], *, within: float = 60) -> None:
+        """Wait until something holds, looking whenever somebody says that events were committed."""
+        woken = asyncio.Event()
+
+        def wake(*_: object) -> None:
+            woken.set()
+
+        async with asyncio.timeout(within), self.pool.acquire() as connection:
+            await connection.add_listener(WAKE_CHANNEL, wake)
+            try:
+                while not await holds():
+                    woken.clear()
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(woken.wait(), 0.25)
+            finally:
+                await connection.remove_listener(WAKE_CHANNEL, wake)
+
+    async def taken(self, table: str, events: int, *, within: float = 60) -> None:
+        """Wait until a derived table has rows of so many events."""
+
+        async def holds() -> bool:
+            count: int = await self.pool.fetchval(f"SELECT count(DISTINCT event_id) FROM {table}")
+            return count >= events
+
+        await self.until(holds, within=within)
 
     async def follow(self, agent: Agent) -> Runtime:
         """An agent that has taken everything so far from `events`."""

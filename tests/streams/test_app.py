@@ -1,0 +1,45 @@
+"""An agent over Faust, on each broker: it takes what the relay sends, shares partitions, and survives restarts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from settings import Settings
+from streams import worker
+from streams.audit import AUDIT
+from tests.streams.story import Story
+
+
+@asynccontextmanager
+async def working(settings: Settings, agents: Iterable[str]) -> AsyncIterator[None]:
+    """A worker with these agents, in this process, until the block ends; its failure ends the block."""
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(worker.run(settings, agents))
+        yield
+        task.cancel()
+
+
+async def _change(story: Story, leads: int) -> None:
+    for i in range(leads):
+        lead = await story.lead(f"L{i}")
+        await story.happen("UPDATE crm_leads SET lead_score = 5 WHERE id = $1", lead)
+
+
+async def _exactly(story: Story, table: str, events: int) -> None:
+    await story.taken(table, events)
+    rows = [row["event_id"] for row in await story.rows(table)]
+    assert len(rows) == len(set(rows)) == events
+
+
+async def test_audit_on_one_worker_and_timeline_on_another(settings: Settings, story: Story) -> None:
+    async with working(settings, ["audit"]), working(settings, ["timeline"]):
+        await _change(story, 20)
+        await _exactly(story, "audit_trail", 40)
+        await _exactly(story, "timeline", 40)
+    await _change(story, 5)
+    async with working(settings, ["timeline", "audit"]):
+        await _exactly(story, "audit_trail", 50)
+        await _exactly(story, "timeline", 50)
+    assert sum((await story.progress(AUDIT)).values()) == 50
