@@ -23,7 +23,7 @@ TOUCHED = ("crm_leads", "crm_contacts", "crm_opportunities", "crm_opportunity_st
 class Migration(migrations.Migration):
     dependencies = [("models", "0002_machinery")]  # noqa: RUF012
     operations = [  # noqa: RUF012
-        *(RunSQL(function) for function in FUNCTIONS),
-        *(RunSQL(statement) for table in CAPTURED for statement in triggers(table)),
-        *(RunSQL(touch(table)) for table in TOUCHED),
+        RunSQL(FUNCTIONS),
+        RunSQL([statement for table in CAPTURED for statement in triggers(table)]),
+        RunSQL([touch(table) for table in TOUCHED]),
     ]

@@ -52,7 +52,7 @@ async def test_events_replay_to_the_tables(store: Store, program: list[Transacti
     await check(store)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=SHARED)
+@settings(max_examples=25, deadline=None, suppress_health_check=SHARED)
 @given(program=programs)
 async def test_events_of_concurrent_writers_replay_to_the_tables(store: Store, program: list[Transaction]) -> None:
     await empty(store)
