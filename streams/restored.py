@@ -82,8 +82,7 @@ async def _ends(
             for tp, records in batches.items():
                 place = (tp.topic.removeprefix(settings.kafka_prefix), tp.partition)
                 for record in records:
-                    if record.offset < offsets[place]:
-                        ends[place] = _seen(place, ends[place], record)
+                    ends[place] = _seen(place, ends[place], record)
             waiting = {place for place in waiting if await consumer.position(places[place]) < offsets[place]}
         missing = [place for place in missing if ends[place].last is None and starts[place] > begins[place]]
     if missing:
