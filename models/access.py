@@ -254,14 +254,14 @@ def _read(value: Mapping[str, Any]) -> Audience:
             users=frozenset((Role(role), int(u)) for role, ids in value.get("users", {}).items() for u in ids),
             except_=frozenset((Role(role), int(u)) for role, ids in value.get("except", {}).items() for u in ids),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"not an audience: {error}") from error
 
 
 @lru_cache(maxsize=4096)
 def _parse(value: bytes | str) -> Audience:
     """Cached, because every session asks for the same few audiences again and again."""
-    decoded = orjson.loads(value)
-    if not isinstance(decoded, dict):
-        raise ValueError("not an audience: not an object")
-    return _read(decoded)
+    try:
+        return _read(orjson.loads(value))
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"not an audience: {error}") from error

@@ -73,9 +73,6 @@ async def test_one_record_a_query_and_an_audience_agree(
     assert may(viewer, Action.READ, entity) or not permitted
 
 
-#: What the errors for what is no audience say.
-MALFORMED = "not an audience|not a valid Role|unexpected character|expected value"
-
 columns = {"owner_id": st.sampled_from(MAYBE), "assigned_to_id": st.sampled_from(MAYBE)}
 rows = st.fixed_dictionaries(
     {
@@ -171,5 +168,5 @@ def test_a_record_to_be_created_may_leave_out_what_is_null() -> None:
     "text", [b"{}", b"[]", b"nonsense", b'{"roles": ["king"]}', b'{"roles": 7}', b'{"roles": [], "users": []}']
 )
 def test_what_is_no_audience_is_refused(text: bytes) -> None:
-    with pytest.raises(ValueError, match=MALFORMED):
+    with pytest.raises(ValueError, match="not an audience"):
         Audience.parse(text)

@@ -43,7 +43,8 @@ async def test_a_savepoint_is_undone_alone(store: Store) -> None:
 
 async def test_a_cancelled_transaction_gives_its_connection_back(store: Store) -> None:
     async with databases.orm(store.url, size=1):
-        for turns in range(40):
+        await _write()
+        for turns in range(60):
             task = asyncio.create_task(_write())
             for _ in range(turns):
                 await asyncio.sleep(0)
