@@ -207,7 +207,7 @@ async def compare(hub: Hub, tally: Tally, sent: set[tuple[str, int]]) -> bool:
 
 
 async def main() -> int:
-    options = argparse.ArgumentParser(description="Bring the Superstore sample into the hub and compare what came back.")
+    options = argparse.ArgumentParser(description="Bring the Superstore sample into the hub and compare.")
     options.add_argument("file", type=Path)
     options.add_argument("--url", default="http://127.0.0.1:8000")
     options.add_argument("--user", default="ada")

@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 
-from engines import ports
+from engines import folder, ports
 from engines.child import spawn, stop, tail
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +30,7 @@ class Stack:
     """`main.py up` over a data folder. Engines named in `environment` are used instead of embedded ones."""
 
     def __init__(self, data: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.data, self.given = data, dict(environment or {})
         self.port, self.worker_port = ports.free(), ports.free()
         self.log = data.with_suffix(".log")
         self._environment = {
@@ -37,7 +38,7 @@ class Stack:
             "HUB_DATA": str(data),
             "HUB_PORT": str(self.port),
             "HUB_WORKER_PORT": str(self.worker_port),
-            **(environment or {}),
+            **self.given,
         }
         self._process: Process | None = None
 
@@ -45,6 +46,11 @@ class Stack:
     def url(self) -> str:
         """Base URL of the hub."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def database(self) -> str:
+        """URL of its Postgres."""
+        return folder.addresses(self.data).database_url
 
     async def start(self) -> None:
         """Start it and return once hub and worker are ready."""
