@@ -76,6 +76,10 @@ class Follower:
             self.connected.set()
             async for message in socket:
                 frame: dict[str, Any] = json.loads(message.data)
+                if frame["type"] == "position":
+                    # The channel was just made, or what came since was not for us to see.
+                    self.epoch, self.offset = frame["epoch"], frame["offset"]
+                    continue
                 if "offset" in frame:
                     self.offset = frame["offset"]
                 yield frame
