@@ -40,7 +40,12 @@ async def run(settings: Settings) -> None:
         stack.enter_context(folder.locked(settings.data))
         ports.check(settings.host, settings.port, "set HUB_PORT to another one")
         ports.check(settings.host, settings.worker_port, "set HUB_WORKER_PORT to another one")
-        settings = replace(settings, secret=settings_module.secret(settings))
+        settings = replace(
+            settings,
+            secret=settings_module.secret(settings),
+            port=settings.port or ports.free(),
+            worker_port=settings.worker_port or ports.free(),
+        )
         own_database = not settings.database_url
         supervisor = await stack.enter_async_context(Supervisor())
         settings = await _with_engines(supervisor, settings)
