@@ -3,10 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 
+import pytest
 import uvloop
+
+from settings import Settings
+from tests.conftest import Brokers
+from tests.hub.rest import Rest, serve
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+def here(database: str, brokers: Brokers, prefix: str, tmp_path: Path) -> Settings:
+    """Settings over the embedded broker alone, for what does not depend on the broker."""
+    return Settings(
+        database_url=database,
+        kafka=brokers.address("embedded"),
+        kafka_prefix=prefix,
+        port=0,
+        data=tmp_path / "data",
+        secret="a secret for tests, long enough for HS256",
+        tail_fetch_wait=5,
+    )
+
+
+@pytest.fixture
+async def rest(database: str) -> AsyncIterator[Rest]:
+    """The REST side of a hub over a fresh database, without Kafka."""
+    async with serve(database) as hub:
+        yield hub
