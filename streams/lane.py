@@ -57,7 +57,7 @@ class Lane:
         self.sent = mark.sent
         #: Whether the last attempt to send worked.
         self.healthy = True
-        #: Set whenever `sent` or `healthy` changed.
+        #: Set whenever something changed that is told of here.
         self._moved = moved
         self._deliver = deliver
         self._read = read
@@ -114,6 +114,7 @@ class Lane:
             self._taken_up = self.sent = min(self.sent, self._again_after)
             self._at_hand.clear()
             self._again_after = None
+            self._moved.set()
         if not self._at_hand and self._taken_up < self.numbered:
             await self._refill()
         records: list[Record] = []
