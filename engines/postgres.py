@@ -166,7 +166,8 @@ class Postgres:
         account = _account()
         head = [setpriv, f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
         if not (_reachable(self._folder) and _reachable(self.programs)):
-            head += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+            # Without the last, access(2), which initdb asks about its own program, would not count the capability.
+            head += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", "--securebits=+no_setuid_fixup"]
         # The wish to be signalled at our death is lost when the account changes, so setpriv repeats it.
         return [*head, "--pdeathsig=QUIT", *argv]
 

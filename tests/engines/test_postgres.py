@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.machinery
+import os
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -53,6 +56,27 @@ async def test_is_durable_and_wants_a_password(server: Postgres) -> None:
     assert await fetch(server, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user") is False
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(server.url(), password="wrong")
+
+
+def copied(place: Path) -> importlib.machinery.ModuleSpec:
+    """The wheel's programs and libraries once more, in a folder that only its owner may enter."""
+    place.chmod(0o700)
+    installed = Postgres(place / "postgres", log=place / "log").programs.parents[1]
+    shutil.copytree(installed / "pginstall18", place / installed.name / "pginstall18")
+    for libraries in installed.parent.glob(f"{installed.name}.libs"):
+        shutil.copytree(libraries, place / libraries.name)
+    return importlib.machinery.ModuleSpec("wheel", None, origin=str(place / installed.name / "__init__.py"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs it as somebody else")
+async def test_runs_where_only_root_may_enter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    wheel = copied(tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: wheel)
+    server = Postgres(tmp_path / "postgres", log=tmp_path / "log")
+    assert server.programs.is_relative_to(tmp_path)
+    await server.start()
+    assert await fetch(server, "SELECT 1") == 1
+    await server.stop()
 
 
 async def test_says_when_the_data_is_of_another_version(server: Postgres, tmp_path: Path) -> None:
