@@ -12,7 +12,8 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from uuid import UUID, uuid5
+from hashlib import sha1
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -41,7 +42,7 @@ RETRIES = Counter("agent_retries_total", "Transactions of an agent that were tri
 DEAD = Counter("agent_dead_total", "Events an agent gave up on", ["agent"])
 
 #: Derived rows have ids that follow from the event, so that a rebuild gives the same ones.
-NAMESPACE = UUID("5e1f0b6a-7f0e-4c0a-9d3e-2a6c1d9b8f47")
+NAMESPACE = UUID("5e1f0b6a-7f0e-4c0a-9d3e-2a6c1d9b8f47").bytes
 
 #: (connection in a transaction, events in the order of their places' numbers, ids of the quiet ones) -> rows.
 #: For a quiet event nothing may be published.
@@ -66,7 +67,8 @@ class Agent:
 
 def derived_id(table: str, event_id: int, *parts: object) -> UUID:
     """The id of the row of `table` that follows from an event (and the parts that tell it from its siblings)."""
-    return uuid5(NAMESPACE, ":".join([table, str(event_id), *map(str, parts)]))
+    name = ":".join([table, str(event_id), *map(str, parts)])
+    return UUID(bytes=sha1(NAMESPACE + name.encode(), usedforsecurity=False).digest()[:16], version=5)
 
 
 def pause(attempt: int) -> float:
@@ -101,11 +103,13 @@ class Goals:
             del self.numbers[place], self.brought[place]
 
     def run(self, place: Place, mark: int, room: int) -> list[Event]:
-        """The events the log has brought that follow the mark without a gap, at most `room`."""
+        """The events the log has brought that follow the mark without a gap, at most `room` and few large ones."""
         brought = self.brought[place]
         run: list[Event] = []
-        while len(run) < room and (event := brought.get(mark + 1 + len(run))) is not None:
+        large = 0
+        while len(run) < room and large < catchup.LARGE and (event := brought.get(mark + 1 + len(run))) is not None:
             run.append(event)
+            large += event.data is None
         return run
 
 

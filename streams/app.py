@@ -104,7 +104,10 @@ class Member:
 
     def catch_up(self, places: Iterable[Place]) -> None:
         """Take from `events` what is missing in these places, beside whatever the log brings."""
-        task = asyncio.create_task(self._catch_up(list(places)))
+        if not (wanted := list(places)):
+            return
+        log.info("agent_catches_up", agent=self.agent.name, partitions=len(wanted))
+        task = asyncio.create_task(self._catch_up(wanted))
         self._catching_up.add(task)
         task.add_done_callback(self._catching_up.discard)
 
@@ -181,11 +184,8 @@ class Member:
     async def _on_assigned(self, app: Any, /, *arguments: Any, **_: Any) -> None:
         (assigned,) = arguments
         places = frozenset(Place(tp.topic.removeprefix(self._prefix), tp.partition) for tp in assigned)
-        new = places - self.assigned
+        log.info("partitions_assigned", agent=self.agent.name, partitions=len(places), new=len(places - self.assigned))
         self.assigned, self.joining = places, False
-        log.info("partitions_assigned", agent=self.agent.name, partitions=len(places), new=len(new))
-        if new:
-            self.catch_up(new)
 
     async def _on_revoked(self, app: Any, /, *arguments: Any, **_: Any) -> None:
         self.joining = True

@@ -86,12 +86,13 @@ def _record(change: Change, known: Images) -> tuple[Any, ...]:
 
 def _fields(change: Change, known: Images) -> Iterator[tuple[Any, ...]]:
     event = change.event
+    trail = derived_id("audit_trail", event.id)
     before, after = change.before or {}, change.after or {}
     for column in change.changed:
         yield (
             derived_id("field_history", event.id, column),
             event.id,
-            derived_id("audit_trail", event.id),
+            trail,
             change.entity,
             change.object_id,
             descriptions.field_name(column),

@@ -27,7 +27,14 @@ class LogMismatch(Exception):
     """The log and the table `events` do not tell the same story."""
 
 
-COLUMNS = "id, at, topic, partition, n, key, type, subject, data, context, schema"
+#: Most bytes of data, as stored, that are read at once, and most events whose data stayed in Postgres.
+BYTES = 8_000_000
+LARGE = 8
+
+#: The relay writes times within these bounds only; no record has others.
+AT = "least(greatest({0}at, '0002-01-01'), '9998-01-01')"
+
+COLUMNS = f"id, {AT.format('')} AS at, topic, partition, n, key, type, subject, data, context, schema"
 
 
 def _mismatch(place: Place, what: str) -> LogMismatch:
@@ -55,9 +62,15 @@ def event_of(row: Mapping[str, Any]) -> Event:
 
 
 async def after(connection: asyncpg.Connection, place: Place, mark: int, limit: int) -> list[Event]:
-    """The next events of a place above `mark`, dense from mark + 1. Raises LogMismatch where one is missing."""
+    """The next events of a place above `mark`, dense from mark + 1, at most `limit` and about BYTES.
+
+    Raises LogMismatch where one is missing.
+    """
     rows = await connection.fetch(
-        f"SELECT {COLUMNS} FROM events WHERE topic = $1 AND partition = $2 AND n > $3 ORDER BY n LIMIT $4",
+        f"""SELECT {COLUMNS} FROM (
+                SELECT *, sum(pg_column_size(data)) OVER (ORDER BY n ROWS UNBOUNDED PRECEDING) AS stored
+                FROM (SELECT * FROM events WHERE topic = $1 AND partition = $2 AND n > $3 ORDER BY n LIMIT $4) lowest
+            ) sized WHERE stored - pg_column_size(data) < {BYTES} ORDER BY n""",
         *place,
         mark,
         limit,
@@ -84,11 +97,12 @@ async def of_subject(connection: asyncpg.Connection, place: Place, subject: str,
 async def confirm(connection: asyncpg.Connection, events: Sequence[Event]) -> None:
     """Check that what the log said is what `events` has: same id, number and time. Raises LogMismatch if not."""
     row = await connection.fetchrow(
-        """SELECT log.topic, log.partition, log.n, log.id
+        f"""SELECT log.topic, log.partition, log.n, log.id
            FROM unnest($1::bigint[], $2::text[], $3::smallint[], $4::bigint[], $5::timestamptz[])
                 AS log(id, topic, partition, n, at)
            LEFT JOIN events e ON e.id = log.id
-           WHERE (e.topic, e.partition, e.n, e.at) IS DISTINCT FROM (log.topic, log.partition, log.n, log.at)
+           WHERE (e.topic, e.partition, e.n, {AT.format("e.")})
+                 IS DISTINCT FROM (log.topic, log.partition, log.n, log.at)
            ORDER BY log.topic, log.partition, log.n LIMIT 1""",
         [e.id for e in events],
         [e.topic for e in events],

@@ -27,6 +27,7 @@ from streams.app import Member
 from streams.catchup import Place
 from streams.progress import Lag
 from streams.relay import Relay
+from streams.silence import Silence
 from streams.watchdog import Sight, Watchdog
 
 log = structlog.get_logger()
@@ -71,24 +72,29 @@ async def _all(parts: Sequence[Awaitable[None]]) -> None:
 
 
 async def watch(pool: asyncpg.Pool, members: Sequence[Member]) -> None:
-    """Look at the agents' progress again and again: for the metrics, for a rebuild, for a stall (WorkerStalled)."""
+    """Look at the agents' progress again and again: for the metrics, for what the log does not bring, for a stall.
+
+    Raises WorkerStalled.
+    """
     clock = asyncio.get_running_loop().time
-    dogs = {member.agent.name: Watchdog(member.agent.name, clock()) for member in members}
-    seen: dict[tuple[str, Place], int] = {}
+    names = [member.agent.name for member in members]
+    dogs = {name: Watchdog(name, clock()) for name in names}
+    silences = {name: Silence() for name in names}
     while True:
         try:
             async with asyncio.timeout(LOOK_WITHIN), pool.acquire() as connection:
-                lags = await progress.lags(connection, dogs)
+                lags = await progress.lags(connection, names)
         except (PostgresError, InterfaceError, OSError, TimeoutError) as error:
             log.warning("worker_lost_postgres", error=str(error))
             for dog in dogs.values():
                 dog.unknown(clock())
         else:
             for member in members:
-                own = {place: lag for (agent, place), lag in lags.items() if agent == member.agent.name}
+                name = member.agent.name
+                own = {place: lag for (agent, place), lag in lags.items() if agent == name}
                 _measure(member, own)
-                _notice_rebuild(member, own, seen)
-                dogs[member.agent.name].see(_sight(member, own), clock())
+                member.catch_up(silences[name].missed(member.assigned, own))
+                dogs[name].see(_sight(member, own), clock())
         await asyncio.sleep(LOOK_EVERY)
 
 
@@ -103,15 +109,6 @@ def _measure(member: Member, lags: dict[Place, Lag]) -> None:
             LAG.labels(*labels).set(max(0, lag.numbered - lag.n))
         else:
             LAG.labels(*labels).set(0)
-
-
-def _notice_rebuild(member: Member, lags: dict[Place, Lag], seen: dict[tuple[str, Place], int]) -> None:
-    """An agent whose progress went back was reset by `rebuild`: no record will come to say so."""
-    back = [place for place in member.assigned if lags[place].n < seen.get((member.agent.name, place), 0)]
-    seen.update({(member.agent.name, place): lag.n for place, lag in lags.items()})
-    if back:
-        log.info("rebuild_noticed", agent=member.agent.name, partitions=len(back))
-        member.catch_up(back)
 
 
 @asynccontextmanager
