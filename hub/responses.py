@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Any
+from uuid import UUID
 
 import orjson
 from aiohttp import web
 
-_TEXT = (Decimal, IPv4Address, IPv6Address, IPv4Interface, IPv6Interface)
+#: UUID too: asyncpg has a class of its own below it, which orjson does not know.
+_TEXT = (UUID, Decimal, IPv4Address, IPv6Address, IPv4Interface, IPv6Interface)
 
 
 def _text(value: object) -> str:

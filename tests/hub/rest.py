@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -50,10 +51,11 @@ class Caller:
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         headers |= {"Idempotency-Key": key} if key else {}
         headers |= options.pop("headers", {})
-        data = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
+        text = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
+        data = None if text is None else io.BytesIO(text)
         async with self.http.request(method, self.url + path, data=data, headers=headers, **options) as reply:
-            text = await reply.read()
-            return Answer(reply.status, orjson.loads(text) if text else None, reply.headers)
+            said = await reply.read()
+            return Answer(reply.status, orjson.loads(said) if said else None, reply.headers)
 
     async def get(self, path: str, **options: Any) -> Answer:
         return await self.call("GET", path, **options)

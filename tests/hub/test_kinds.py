@@ -1,5 +1,6 @@
 """Kinds of values: what they take, and that they say no to everything else."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal as Number
 from typing import Any
@@ -70,49 +71,27 @@ def test_takes(kind: Kind, value: Any, stored: Any) -> None:
     assert (read, type(read)) == (stored, type(stored))
 
 
-@pytest.mark.parametrize(
-    ("kind", "value"),
-    [
-        *((Integer(0, 100), value) for value in (-1, 101, True, 1.0, "1", None, [], 2**70)),
-        *((OneOf((10, 25)), value) for value in (11, "10", None)),
-        *(
-            (MONEY, value)
-            for value in (
-                "",
-                "x",
-                "NaN",
-                "Infinity",
-                "1e5",
-                "1_0",
-                "\u0661",
-                "1,5",
-                "0.001",
-                0.001,
-                "10000000000",
-                1e300,
-            )
-        ),
-        *((MONEY, value) for value in (True, None, [], {}, "1" * 5000, 123456789012345678901234567890)),
-        *((Text(3), value) for value in ("abcd", "a\x00b", 5, None, ["a"])),
-        *(
-            (Email(), value)
-            for value in ("a", "a@", "@b.example", "a@b", "a b@c.example", "a@b..example", "a@b.example\nX: y")
-        ),
-        (Email(), f"{'a' * 64}@{'b' * 250}.example"),
-        *((Url(), value) for value in ("example.com", "javascript:alert(1)", "http://", "http://[::1", "http://a b")),
-        *((Currency(), value) for value in ("", "US", "USDX", "12A", "ÄÖÜ")),
-        *((Choice(LeadStatus), value) for value in ("NEW", "", None, 1, ["new"], {})),
-        *((Flag(), value) for value in (1, "true", None)),
-        *(
-            (Moment(), value)
-            for value in ("2026-03-31", "yesterday", "", None, 1711900000, "2026-02-30T00:00Z", "2026-03-31T25:00Z")
-        ),
-        *((Moment(), value) for value in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")),
-        *((Day(), value) for value in ("2026-02-29", "20260301", "2026-3-1", "2026-03-01T00:00Z", 5, None)),
-        *((Tags(), value) for value in ("a", [1], [None], {}, ["x" * 101], [f"{n}" for n in range(101)], ["\x00"])),
-        *((Object(), value) for value in ([], "{}", None, {"a": ["\x00"]}, {"\x00": 1}, {"a": {"b": {"c": "\x00"}}})),
-    ],
-)
+REFUSED: list[tuple[Kind, Sequence[Any]]] = [
+    (Integer(0, 100), (-1, 101, True, 1.0, "1", None, [], 2**70)),
+    (OneOf((10, 25)), (11, "10", None)),
+    (MONEY, ("", "x", "NaN", "Infinity", "1e5", "1_0", "\u0661", "1,5", "0.001", 0.001, "1" * 11, "1" * 5000, 1e300)),
+    (MONEY, (True, None, [], {}, 123456789012345678901234567890)),
+    (Text(3), ("abcd", "a\x00b", 5, None, ["a"])),
+    (Email(), ("a", "a@", "@b.example", "a@b", "a b@c.example", "a@b..example", "a@b.example\nX: y")),
+    (Email(), (f"{'a' * 64}@{'b' * 250}.example",)),
+    (Url(), ("example.com", "javascript:alert(1)", "http://", "http://[::1", "http://a b")),
+    (Currency(), ("", "US", "USDX", "12A", "ÄÖÜ")),
+    (Choice(LeadStatus), ("NEW", "", None, 1, ["new"], {})),
+    (Flag(), (1, "true", None)),
+    (Moment(), ("2026-03-31", "yesterday", "", None, 1711900000, "2026-02-30T00:00Z", "2026-03-31T25:00Z")),
+    (Moment(), ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")),
+    (Day(), ("2026-02-29", "20260301", "2026-3-1", "2026-03-01T00:00Z", 5, None)),
+    (Tags(), ("a", [1], [None], {}, ["x" * 101], [f"{n}" for n in range(101)], ["\x00"])),
+    (Object(), ([], "{}", None, {"a": ["\x00"]}, {"\x00": 1}, {"a": {"b": {"c": "\x00"}}})),
+]
+
+
+@pytest.mark.parametrize(("kind", "value"), [(kind, value) for kind, values in REFUSED for value in values])
 def test_refuses(kind: Kind, value: Any) -> None:
     with pytest.raises(Mistake, match=r".+\.$"):
         kind.read(value)

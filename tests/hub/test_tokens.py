@@ -19,8 +19,8 @@ CLAIMS = {
 }
 
 
-def encoded(secret: str = SECRET, algorithm: str = "HS256", **changed: Any) -> str:
-    payload = {name: value for name, value in {**CLAIMS, **changed}.items() if value is not None}
+def encoded(secret: str = SECRET, algorithm: str = "HS256", without: str = "", **changed: Any) -> str:
+    payload = {name: value for name, value in {**CLAIMS, **changed}.items() if name != without}
     return jwt.encode(payload, secret, algorithm=algorithm)
 
 
@@ -56,7 +56,7 @@ def test_the_claims_are_those_of_the_reference() -> None:
         (encoded(user_id=True), "Token is invalid."),
         (encoded(jti=5), "Token is invalid."),
         (encoded(jti="short"), "Token is invalid."),
-        *((encoded(**{name: None}), "Token is invalid.") for name in CLAIMS),
+        *((encoded(without=name), "Token is invalid.") for name in CLAIMS),
         ("", "Token is invalid."),
         ("x.y.z", "Token is invalid."),
         ("\u0661", "Token is invalid."),
