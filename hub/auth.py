@@ -12,7 +12,7 @@ from hub import tokens
 from hub.errors import NON_FIELD, Invalid, TokenNotValid
 from hub.keys import SECRET, SETTINGS
 from hub.kinds import Mistake, Text
-from hub.requests import VIEWER, context, only, read_object
+from hub.requests import VIEWER, address, context, only, read_object
 from hub.resource import MISSING, NOT_BLANK
 from hub.responses import respond
 from models import passwords
@@ -39,7 +39,7 @@ async def login(request: web.Request) -> web.Response:
         if user is None:
             raise Invalid({NON_FIELD: [REFUSED]})
         pair = await _pair(request, user.id)
-        await User.filter(id=user.id).update(last_login=datetime.now(UTC), last_login_ip=request.remote)
+        await User.filter(id=user.id).update(last_login=datetime.now(UTC), last_login_ip=address(request))
         account = await _account(user.id)
     return respond({**pair, "user": account})
 

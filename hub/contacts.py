@@ -12,12 +12,14 @@ from hub.resource import (
     READ_ONLY,
     REQUIRED,
     Computed,
+    Dependent,
     Field,
     Reference,
     Resource,
 )
 from hub.users import USERS
 from models.contacts import Contact, ContactType, Salutation
+from models.opportunities import Opportunity
 
 FULL_NAME = Computed("full_name", ("first_name", "last_name"), "{} {}".format, LISTED)
 
@@ -27,6 +29,7 @@ CONTACTS = Resource(
     model=Contact,
     called=FULL_NAME,
     author="created_by",
+    dependents=(Dependent("opportunity", Opportunity, "contact_id"),),
     fields=(
         Field("id", SERIAL, READ_ONLY | LISTED),
         Field("salutation", Choice(Salutation), LISTED),

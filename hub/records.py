@@ -93,10 +93,14 @@ class Records:
         return await self._change(request, partial=True)
 
     async def delete(self, request: web.Request) -> web.Response:
-        """Remove a record, and what cannot be without it."""
-        key = _id(request)
+        """Remove a record, and what cannot be without it. Forbidden if the caller may not remove all of that."""
+        key, viewer = _id(request), request[VIEWER]
         async with transaction(context(request)):
-            await self._held(key, request[VIEWER], Action.DELETE)
+            await self._held(key, viewer, Action.DELETE)
+            for one in self.resource.dependents:
+                rows = await one.model.filter(**{one.column: key}).values()
+                if not all(may(viewer, Action.DELETE, one.entity, row) for row in rows):
+                    raise Forbidden(f"This would delete an {one.entity} that you may not delete.")
             await self.resource.model.filter(id=key).delete()
         return web.Response(status=204)
 

@@ -102,12 +102,17 @@ async def name_response(request: web.Request, response: web.StreamResponse) -> N
     response.headers["X-Content-Type-Options"] = "nosniff"
 
 
+def address(request: web.Request) -> str | None:
+    """The caller's IP address, without the zone that a link-local one has and Postgres does not take."""
+    return (request.remote or "").partition("%")[0] or None
+
+
 def context(request: web.Request, *, actor: int | None = None) -> Context:
     """Who, from where and which request, for the database to note with every change."""
     viewer = request.get(VIEWER)
     return Context(
         actor=viewer.id if viewer else actor,
-        ip=request.remote,
+        ip=address(request),
         user_agent=request.headers.get("User-Agent", "")[:500].encode(errors="replace").decode(),
         request_id=request[REQUEST_ID],
         source="api",

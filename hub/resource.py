@@ -176,6 +176,15 @@ class Preset:
     condition: Callable[[Viewer], Q]
 
 
+@dataclass(frozen=True)
+class Dependent:
+    """Records that are deleted with the one their column refers to."""
+
+    entity: str
+    model: type[Model]
+    column: str
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Resource:
     """A kind of record: where it is, what is in it, what others call one."""
@@ -191,6 +200,8 @@ class Resource:
     #: The reference that is set to whoever creates the record.
     author: str | None = None
     presets: tuple[Preset, ...] = ()
+    #: What a deletion takes along, so that it needs the right to delete that too.
+    dependents: tuple[Dependent, ...] = ()
     #: Whether everybody may refer to any of them and see what a reference shows, whatever the access rules say.
     shared: bool = False
 

@@ -190,6 +190,18 @@ async def test_a_reference_to_what_one_cannot_see_is_refused_and_hidden(rest: Re
     assert (await rep.put(f"/api/v1/opportunities/{deal['id']}/", seen)).status == 200
 
 
+async def test_deleting_a_contact_needs_the_right_to_delete_its_deals(rest: Rest) -> None:
+    admin, rep = await rest.user(), await rest.user(Role.SALES_REP)
+    contact = await created(rep, "contacts", CONTACT)
+    one = f"/api/v1/contacts/{contact['id']}/"
+    deal = await created(admin, "opportunities", {**DEAL, "contact": contact["id"], "assigned_to": admin.id})
+    refused = await rep.delete(one)
+    assert (refused.status, list(refused.body)) == (403, ["detail"])
+    assert (await admin.patch(f"/api/v1/opportunities/{deal['id']}/", {"assigned_to": rep.id})).status == 200
+    assert (await rep.delete(one)).status == 204
+    assert (await admin.get(f"/api/v1/opportunities/{deal['id']}/")).status == 404
+
+
 async def _leads(rest: Rest, caller: Caller, other: Caller) -> list[dict[str, Any]]:
     choices = itertools.product(("new", "lost"), ("low", "high"), (caller.id, other.id, None), (None, "5.00"))
     bodies = [

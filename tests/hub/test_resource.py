@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tortoise import fields
+from tortoise.fields.base import OnDelete
 
 from hub.contacts import CONTACTS
 from hub.errors import Invalid
@@ -105,6 +106,24 @@ def _agrees(name: str, field: Field, column: Any) -> None:
             assert isinstance(column, fields.DatetimeField), name
         case Integer():
             assert isinstance(column, fields.IntField | fields.BigIntField), name
+
+
+@pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: resource.path)
+async def test_whatever_a_deletion_takes_along_is_declared(resource: Resource) -> None:
+    async with database.orm("postgresql://nobody@127.0.0.1:1/none"):
+        meta = resource.model._meta
+        backwards = [meta.fields_map[name] for name in meta.backward_fk_fields]
+    taken = {one.related_model for one in backwards if _forward(one).on_delete == OnDelete.CASCADE}  # type: ignore[attr-defined]
+    assert taken == {one.model for one in resource.dependents}
+
+
+def _forward(backward: Any) -> Any:
+    """The foreign key that a reverse relation belongs to."""
+    return next(
+        field
+        for field in backward.related_model._meta.fields_map.values()
+        if getattr(field, "source_field", None) == backward.relation_field
+    )
 
 
 def test_everything_that_is_wrong_is_said_at_once() -> None:
