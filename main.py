@@ -28,6 +28,8 @@ log = structlog.get_logger()
 
 #: Exit codes after which a restart would not help: bad settings or no engine, and a log that is not the database's.
 OPERATOR, OTHER_LOG = 2, 3
+#: The one after which trying again helps: an engine is away, an agent stands still.
+AGAIN = 1
 
 
 async def up(settings: Settings, arguments: argparse.Namespace) -> None:
@@ -222,6 +224,7 @@ def _refusal(error: Exception) -> tuple[str, int] | None:
     from streams.catchup import LogMismatch
     from streams.log import LogError
     from streams.rebuild import RebuildError
+    from streams.watchdog import MemberStopped, WorkerStalled
 
     match error:
         case SettingsError() | EngineError() | UnknownAgent() | RebuildError():
@@ -230,12 +233,14 @@ def _refusal(error: Exception) -> tuple[str, int] | None:
             return str(error), error.code
         case LogError() | LogMismatch():
             return str(error), OTHER_LOG
+        case WorkerStalled() | MemberStopped():
+            return str(error), AGAIN
         case KafkaConnectionError():
-            return f"Kafka cannot be reached ({error}); see HUB_KAFKA.", OPERATOR
+            return f"Kafka cannot be reached ({error}); see HUB_KAFKA.", AGAIN
         case asyncpg.InvalidAuthorizationSpecificationError() | asyncpg.InvalidCatalogNameError():
             return f"Postgres refused: {error}; see HUB_DATABASE_URL.", OPERATOR
         case ConnectionError():
-            return f"Postgres cannot be reached ({error.strerror}); see HUB_DATABASE_URL.", OPERATOR
+            return f"Postgres cannot be reached ({error.strerror}); see HUB_DATABASE_URL.", AGAIN
         case OSError(errno=errno.EADDRINUSE):
             return f"A port is taken ({error.strerror}); set HUB_PORT or HUB_WORKER_PORT.", OPERATOR
         case ExceptionGroup(exceptions=[first]):

@@ -20,6 +20,7 @@ from streams import envelope
 from streams.agent import BATCH, Agent, Runtime
 from streams.catchup import LogMismatch, Place
 from streams.envelope import EnvelopeError, Event
+from streams.watchdog import MemberStopped
 
 log = structlog.get_logger()
 
@@ -27,10 +28,6 @@ log = structlog.get_logger()
 #: half of it.
 SESSION_TIMEOUT = 6
 HEARTBEAT = 1
-
-
-class MemberStopped(Exception):
-    """Faust stopped consuming for an agent by itself."""
 
 
 class _Thread(driver.AIOKafkaConsumerThread):

@@ -35,14 +35,14 @@ async def rebuild(pool: asyncpg.Pool, name: str) -> int:
     await runtime.register()
     total = 0
     for place in catchup.places(agent.topic_names, range(PARTITIONS)):
-        taken = await _reset(pool, agent, place)
+        taken = await reset(pool, agent, place)
         await runtime.catch_up([place])
         total += taken
         log.info("partition_rebuilt", agent=name, topic=place.topic, partition=place.partition, events=taken)
     return total
 
 
-async def _reset(pool: asyncpg.Pool, agent: Agent, place: Place) -> int:
+async def reset(pool: asyncpg.Pool, agent: Agent, place: Place) -> int:
     """Empty one place of an agent; returns the number it stood at."""
     async with pool.acquire() as connection, connection.transaction():
         mark = (await progress.lock(connection, agent.name, [place]))[place]

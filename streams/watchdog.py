@@ -23,6 +23,10 @@ class WorkerStalled(Exception):
     """An agent of this worker has work before it and does none of it."""
 
 
+class MemberStopped(Exception):
+    """Faust stopped consuming for an agent by itself."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sight:
     """What is to be seen of one agent in this worker."""

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from settings import Settings
-from streams import worker
+from streams import log, rebuild, worker
 from streams.audit import AUDIT
+from streams.catchup import Place
+from tests.streams.relaying import all_sent, relaying
 from tests.streams.story import Story
 
 
@@ -43,3 +45,21 @@ async def test_audit_on_one_worker_and_timeline_on_another(settings: Settings, s
         await _exactly(story, "audit_trail", 50)
         await _exactly(story, "timeline", 50)
     assert sum((await story.progress(AUDIT)).values()) == 50
+
+
+async def test_what_the_log_no_longer_has_is_caught_up(settings: Settings, story: Story) -> None:
+    """The audit agent was away while the log was made anew, and the timeline agent is new."""
+    async with working(settings, ["audit"]):
+        await _change(story, 5)
+        await _exactly(story, "audit_trail", 10)
+    async with relaying(settings):
+        await _change(story, 10)
+        await all_sent(story.pool)
+    await log.new_log(settings, story.pool)
+    async with working(settings, ["audit", "timeline"]):
+        await _exactly(story, "audit_trail", 30)
+        await _exactly(story, "timeline", 30)
+        await rebuild.reset(story.pool, AUDIT, Place("crm.changes", 0))
+        await _change(story, 2)
+        await _exactly(story, "audit_trail", 34)
+        await _exactly(story, "timeline", 34)
