@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import structlog
 from aiokafka.errors import KafkaError
-from asyncpg.exceptions import InterfaceError, PostgresError
+from asyncpg.exceptions import InterfaceError, InternalClientError, PostgresError
 from prometheus_client import Gauge
 
 from models import database
@@ -49,8 +49,9 @@ SESSION = {
 #: Seconds a statement may take before the connection counts as dead.
 STATEMENT = 20.0
 
-#: What ends a term of office and not the process: somebody else, or we again, take over.
-PASSING = (PostgresError, InterfaceError, KafkaError, OSError, TimeoutError, MarksMoved)
+#: What ends a term of office and not the process: somebody else, or we again, take over. InternalClientError is what
+#: asyncpg says of a connection that was ended between two statements.
+PASSING = (PostgresError, InterfaceError, InternalClientError, KafkaError, OSError, TimeoutError, MarksMoved)
 
 
 class Relay:

@@ -11,7 +11,7 @@ from functools import partial
 import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer
-from asyncpg.exceptions import InterfaceError, PostgresError
+from asyncpg.exceptions import InterfaceError, InternalClientError, PostgresError
 from prometheus_client import Counter, Gauge, Histogram
 
 from settings import Settings
@@ -90,7 +90,7 @@ class Term:
                 group.create_task(self._every(60.0, partial(upkeep.purge, self._pool, self._lanes)))
         finally:
             # Spares the next relay repeats; it does without if this fails.
-            with suppress(PostgresError, InterfaceError, OSError, TimeoutError, MarksMoved):
+            with suppress(PostgresError, InterfaceError, InternalClientError, OSError, TimeoutError, MarksMoved):
                 async with asyncio.timeout(1.0):
                     if sent := self._acknowledged():
                         await self.mark(sent)
