@@ -29,6 +29,10 @@ PATIENCE = 60.0
 Row = dict[str, Any]
 
 
+class Refused(Exception):
+    """The hub answered that a request is wrong."""
+
+
 def contacts(lines: Iterable[Mapping[str, str]]) -> dict[str, Row]:
     """One contact per customer, by e-mail."""
     people: dict[str, Row] = {}
@@ -77,7 +81,7 @@ class Hub:
     busy: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONNECTIONS))
 
     async def call(self, method: str, path: str, *, key: str = "", **request: Any) -> Any:
-        """The answer's JSON. A lost connection or a 5xx is repeated with the same idempotency key."""
+        """The answer's JSON. A lost connection or a 503 is repeated with the same idempotency key."""
         while True:
             headers = self.account.headers | ({"Idempotency-Key": key} if key else {})
             try:
@@ -88,11 +92,10 @@ class Hub:
                     if reply.status == 401:
                         await self.account.sign_in()
                         continue
-                    if reply.status < 500:
-                        answer = await reply.json()
+                    if reply.status != 503:
                         if not reply.ok:
-                            raise SystemExit(f"superstore: {method} {path} was refused: {reply.status} {answer}")
-                        return answer
+                            raise Refused(f"{method} {path} was refused: {reply.status} {await reply.text()}")
+                        return await reply.json()
             except (aiohttp.ClientError, OSError, TimeoutError):
                 pass  # away: the same request again, below
             await asyncio.sleep(0.5)
@@ -139,19 +142,18 @@ class Tally:
 
 async def send(hub: Hub, path: str, kind: str, rows: Mapping[str, Row]) -> dict[str, int]:
     """Create every row; answers their ids by name."""
+    ids: dict[str, int] = {}
 
-    async def create(name: str, row: Row) -> tuple[str, int]:
-        answer = await hub.call("POST", path, key=f"superstore-{kind}-{name}", json=row)
-        return name, answer["id"]
+    async def create(name: str, row: Row) -> None:
+        answer = await hub.call("POST", path, key=f"superstore-{kind}-{name.replace(' ', '-')}", json=row)
+        ids[name] = answer["id"]
+        if len(ids) % 1000 == 0 or len(ids) == len(rows):
+            print(f"  {kind}: {len(ids)} of {len(rows)} sent", flush=True)
 
-    done: dict[str, int] = {}
-    queue = asyncio.as_completed([create(name, row) for name, row in rows.items()])
-    for number, created in enumerate(queue, 1):
-        name, id = await created
-        done[name] = id
-        if number % 1000 == 0 or number == len(rows):
-            print(f"  {kind}: {number} of {len(rows)} sent", flush=True)
-    return done
+    async with asyncio.TaskGroup() as group:
+        for name, row in rows.items():
+            group.create_task(create(name, row))
+    return ids
 
 
 async def counted(hub: Hub, path: str, type_key: str, id_key: str, **filters: str) -> Counter[tuple[str, int]]:
@@ -233,5 +235,8 @@ async def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(asyncio.run(main()))
-    except (OSError, aiohttp.ClientError) as error:
-        raise SystemExit(f"superstore: {error}") from None
+    except* (OSError, aiohttp.ClientError, Refused) as errors:
+        first: BaseException = errors
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise SystemExit(f"superstore: {first}") from None
