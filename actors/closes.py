@@ -15,6 +15,8 @@ class Close(NamedTuple):
     reason: str
 
 
+#: This node stops.
+SHUTDOWN = Close(3001, "shutdown")
 #: Something failed on our side.
 INTERNAL = Close(3004, "internal server error")
 #: The session fell behind further than history reaches, or its replies were not read.

@@ -45,21 +45,23 @@ class Cursor:
 
         False, and nothing is changed, if the session takes no more now.
         """
-        codec = self.session.codec
-        sight = _sight(self.session.admits, batch)
-        if any(sight):
-            if not self.session.deliver(_join(codec, batch, sight)):
-                return False
-            self.withheld = 0
-        else:
-            self.withheld += len(batch)
+        session = self.session
+        sight = _sight(session.admits, batch)
+        if any(sight) and not session.deliver(_join(session.codec, batch, sight)):
+            return False
+        self.passed(sight)
         self.offset = batch[-1].offset
         return True
 
-    def notice(self, at_least: int, offset: int) -> None:
+    def passed(self, sight: Sequence[bool]) -> None:
+        """Count what was withheld since the session was last sent anything."""
+        for seen in sight:
+            self.withheld = 0 if seen else self.withheld + 1
+
+    def notice(self, at_least: int, offset: int, due: list[Session] | None = None) -> None:
         """Tell the session where it stands, if at least so many publications were withheld from it."""
         frame = self.session.codec.position
-        if self.withheld >= at_least and self.session.deliver(frame(self.channel, self.epoch, offset)):
+        if self.withheld >= at_least and self.session.deliver(frame(self.channel, self.epoch, offset), due):
             self.withheld = 0
 
 
@@ -147,24 +149,23 @@ def _deliver_restricted(
     Who may see what is judged once per viewer, and joined once for all who may see the same.
     """
     full: list[Cursor] = []
-    sights: dict[Admits, bytes] = {}
+    viewers: dict[Admits, tuple[tuple[bool, ...], bytes]] = {}
     joined: dict[tuple[bool, ...], bytes] = {}
     for cursor in cursors:
         session = cursor.session
-        frames = sights.get(session.admits)
-        if frames is None:
+        known = viewers.get(session.admits)
+        if known is None:
             sight = _sight(session.admits, batch)
-            frames = joined.get(sight)
-            if frames is None:
-                frames = joined[sight] = _join(codec, batch, sight)
-            sights[session.admits] = frames
-        if not frames:
-            cursor.withheld += len(batch)
-            cursor.notice(WITHHELD, batch[-1].offset)
-        elif session.deliver(frames, due):
-            cursor.withheld = 0
-        else:
+            if sight not in joined:
+                joined[sight] = _join(codec, batch, sight)
+            known = viewers[session.admits] = sight, joined[sight]
+        sight, frames = known
+        if frames and not session.deliver(frames, due):
             full.append(cursor)
+            continue
+        cursor.passed(sight)
+        if cursor.withheld >= WITHHELD:
+            cursor.notice(WITHHELD, batch[-1].offset, due)
     return full
 
 

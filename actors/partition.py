@@ -294,8 +294,7 @@ class Partition(Actor):
             page = self._memory.read(cursor.channel, cursor.offset, PAGE)
             if page is None:
                 return self._gap(cursor.channel, top, cursor.offset)
-            if not cursor.offer(page):
-                return None
+            cursor.offer(page)
         cursor.notice(WITHHELD, cursor.offset)
         if cursor.offset == top.offset:
             cursor.notice(1, cursor.offset)

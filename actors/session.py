@@ -19,7 +19,7 @@ import structlog
 from actors import closes
 from actors.channel import Codec, Publication
 from actors.delivery import WITHHELD, Admits, Cursor
-from actors.kernel import ActorError
+from actors.kernel import ActorError, ActorStopped
 from actors.log import Position
 from actors.partition import Gap, Partition, Resume, Subscribe, Subscribed, Unsubscribe
 
@@ -211,12 +211,13 @@ class Session:
                     await self._cross(cursor, gap)
         except OutOfReach:
             self.close(*closes.INSUFFICIENT_STATE)
+        except ActorStopped:
+            self.close(*closes.SHUTDOWN)
         except Exception:
             log.exception("catch_up_failed")
             self.close(*closes.INTERNAL)
         finally:
             self._catching_up = None
-        self._go_on()
 
     async def _cross(self, cursor: Cursor, gap: Gap) -> None:
         """Get over publications that are not remembered: a resuming client by the log, a slow one not at all."""
@@ -225,5 +226,5 @@ class Session:
             self.close(*closes.SLOW)
             return
         page = await self._scan(gap)
-        if cursor in self.behind and cursor.offset == gap.since and cursor.offer(page):
+        if cursor in self.behind and cursor.offer(page):
             cursor.notice(WITHHELD, cursor.offset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,11 +37,11 @@ class Socket:
         self.closed = self.closed or (code, reason)
 
     def drain(self, room: int | None) -> None:
-        """Make room."""
+        """Make room; the session is told a moment later."""
         self.room = room
         if self._refused and (room is None or room > 0):
             self._refused = False
-            self.resumed()
+            asyncio.get_running_loop().call_soon(self.resumed)
 
     @property
     def received(self) -> list[Frame]:

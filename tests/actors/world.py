@@ -15,11 +15,22 @@ from actors.session import OutOfReach, Session
 from tests.actors.fakes import Frame, Socket, Text, greeting
 
 VIEWERS = 3
+PLENTY = Retention(size=10_000, ttl=3600)
 
 
 def state() -> State:
     """The state a log begins with."""
     return State.first("0badcafe", 0, 1)
+
+
+def partition(retention: Retention = PLENTY, *, budget: int = 10**9) -> Partition:
+    """A partition at the beginning of a log."""
+    return Partition(0, state(), retention=lambda _: retention, budget=budget)
+
+
+async def no_log(gap: Gap) -> Sequence[Publication]:
+    """A log that reaches back to nothing."""
+    raise OutOfReach
 
 
 def record(
@@ -155,6 +166,7 @@ class World:
                 socket.drain(None)
         for _ in range(10_000):
             await self.partition.ask(Read(channel="a", since=None, limit=1))
+            await asyncio.sleep(0)
             if not any(life.session.behind and not life.session.closed for life in self.lives):
                 return
         raise AssertionError("a session never came to the top")
