@@ -243,7 +243,7 @@ def _refusal(error: Exception) -> tuple[str, int] | None:
             return f"Postgres cannot be reached ({error.strerror}); see HUB_DATABASE_URL.", AGAIN
         case OSError(errno=errno.EADDRINUSE):
             return f"A port is taken ({error.strerror}); set HUB_PORT or HUB_WORKER_PORT.", OPERATOR
-        case ExceptionGroup(exceptions=[first]):
+        case ExceptionGroup(exceptions=[first, *_]):
             return _refusal(first)
     return None
 
