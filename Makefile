@@ -17,7 +17,7 @@ check: .venv/installed
 	$(BIN)/mypy $(SOURCES)
 
 bench: .venv/installed
-	$(BIN)/python -m bench
+	set -e; for file in bench/[a-z]*.py; do echo "== $$file"; $(BIN)/python -m bench.$$(basename $$file .py); done
 
 # The fault proofs at full size, with seeds nobody has seen.
 soak: .venv/installed
