@@ -49,14 +49,10 @@ class Cursor:
         sight = _sight(session.admits, batch)
         if any(sight) and not session.deliver(_join(session.codec, batch, sight)):
             return False
-        self.passed(sight)
+        trailing = _trailing(sight)
+        self.withheld = trailing if any(sight) else self.withheld + trailing
         self.offset = batch[-1].offset
         return True
-
-    def passed(self, sight: Sequence[bool]) -> None:
-        """Count what was withheld since the session was last sent anything."""
-        for seen in sight:
-            self.withheld = 0 if seen else self.withheld + 1
 
     def notice(self, at_least: int, offset: int, due: list[Session] | None = None) -> None:
         """Tell the session where it stands, if at least so many publications were withheld from it."""
@@ -149,21 +145,24 @@ def _deliver_restricted(
     Who may see what is judged once per viewer, and joined once for all who may see the same.
     """
     full: list[Cursor] = []
-    viewers: dict[Admits, tuple[tuple[bool, ...], bytes]] = {}
-    joined: dict[tuple[bool, ...], bytes] = {}
+    viewers: dict[Admits, tuple[bytes, int]] = {}
+    shared: dict[tuple[bool, ...], tuple[bytes, int]] = {}
     for cursor in cursors:
         session = cursor.session
         known = viewers.get(session.admits)
         if known is None:
             sight = _sight(session.admits, batch)
-            if sight not in joined:
-                joined[sight] = _join(codec, batch, sight)
-            known = viewers[session.admits] = sight, joined[sight]
-        sight, frames = known
-        if frames and not session.deliver(frames, due):
+            if sight not in shared:
+                shared[sight] = _join(codec, batch, sight), _trailing(sight)
+            known = viewers[session.admits] = shared[sight]
+        frames, trailing = known
+        if not frames:
+            cursor.withheld += trailing
+        elif session.deliver(frames, due):
+            cursor.withheld = trailing
+        else:
             full.append(cursor)
             continue
-        cursor.passed(sight)
         if cursor.withheld >= WITHHELD:
             cursor.notice(WITHHELD, batch[-1].offset, due)
     return full
@@ -177,3 +176,8 @@ def _sight(admits: Admits, batch: Sequence[Publication]) -> tuple[bool, ...]:
 def _join(codec: Codec, batch: Sequence[Publication], sight: tuple[bool, ...]) -> bytes:
     """The frames of a batch as one piece; an empty sight sees all. A single frame is not copied."""
     return b"".join([p.frame(codec) for p, seen in zip(batch, sight or (True,) * len(batch), strict=True) if seen])
+
+
+def _trailing(sight: Sequence[bool]) -> int:
+    """How many publications were withheld after the last that may be seen."""
+    return next((at for at, seen in enumerate(reversed(sight)) if seen), len(sight))
