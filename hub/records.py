@@ -32,6 +32,7 @@ class Records:
 
     def __init__(self, resource: Resource) -> None:
         self.resource = resource
+        self._listed, self._detailed = resource.paths(listed=True), resource.paths(listed=False)
         self._filters = resource.used(FILTERED)
         self._presets = {preset.name: preset for preset in resource.presets}
         self._ordered = tuple(resource.used(ORDERED))
@@ -46,8 +47,7 @@ class Records:
         query = await self._narrowed(given, viewer)
         count = await query.count()
         page.within(count)
-        paths = self.resource.paths(listed=True)
-        rows = await query.order_by(*order).offset(page.offset).limit(page.size).values(*paths) if count else []
+        rows = await query.order_by(*order).offset(page.offset).limit(page.size).values(*self._listed)
         results = [self.resource.show(row, viewer, listed=True) for row in rows]
         return respond(page.envelope(request.url, count, results))
 
@@ -174,7 +174,7 @@ class Records:
         return await self._shown(key, viewer, self.resource.within(viewer))
 
     async def _shown(self, key: int, viewer: Viewer, *conditions: Q) -> dict[str, Any]:
-        rows = await self.resource.model.filter(*conditions, id=key).values(*self.resource.paths(listed=False))
+        rows = await self.resource.model.filter(*conditions, id=key).values(*self._detailed)
         if not rows:
             raise NotFound
         return self.resource.show(rows[0], viewer, listed=False)

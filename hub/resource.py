@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Flag, auto
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -210,17 +211,17 @@ class Resource:
         if twice := {key for key in keys if keys.count(key) > 1}:
             raise ValueError(f"{self.path}: declared twice: {', '.join(sorted(twice))}")
 
-    @property
+    @cached_property
     def stored(self) -> dict[str, Field | Reference]:
         """The fields that have a column, by name."""
         return {field.name: field for field in self.fields if not isinstance(field, Computed)}
 
-    @property
+    @cached_property
     def writable(self) -> dict[str, Field | Reference]:
         """The fields a client may set, by name."""
         return {name: field for name, field in self.stored.items() if READ_ONLY not in field.use}
 
-    @property
+    @cached_property
     def fixed(self) -> frozenset[str]:
         """The names of what a client can neither set nor have changed under its hands."""
         return frozenset(self.used(READ_ONLY)) - {"updated_at"}
