@@ -13,10 +13,11 @@ import structlog
 from aiohttp import web
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
+from prometheus_client import Gauge
 
 from actors.channel import Publication, Retention
 from actors.log import Position, State
-from actors.partition import Gap, Partition, Settled, TakeSnapshot
+from actors.partition import Gap, Partition, Read, Settled, TakeSnapshot
 from actors.snapshot import Restored
 from hub import guard
 from hub.errors import unavailable
@@ -37,6 +38,9 @@ ROUND = 5.0
 #: Seconds one such look may take.
 PATIENCE = 10.0
 
+#: Seconds a client that is ahead of this node waits for it.
+BEHIND = 2.0
+
 #: Scans of the older log that run at the same time.
 SCANS = 2
 
@@ -47,6 +51,9 @@ READ_BACK = 20_000
 RETENTION = Retention(size=10_000, ttl=24 * 3600)
 
 
+DELIVERIES = Gauge("hub_deliveries", "Batches handed to sessions since the start")
+
+
 class Fold:
     """All that one node knows of the publications log. `failed` ends with the error that ended the fold."""
 
@@ -55,6 +62,7 @@ class Fold:
         current: logs.Log,
         pool: asyncpg.Pool,
         consumer: AIOKafkaConsumer,
+        topic: str,
         partitions: Sequence[Partition],
         tail: Tail,
         snapshots: Snapshots,
@@ -70,6 +78,7 @@ class Fold:
         self._tail = tail
         self._snapshots = snapshots
         self._scans = scans
+        self._topic = topic
         self._progress = guard.Progress()
         self._caught_up = asyncio.Event()
 
@@ -94,6 +103,19 @@ class Fold:
     async def settled(self, channel: str, id: str) -> Position:
         """The place of a record from outside, once folded here. Raises ActorStopped."""
         return await self.partition(channel).ask(Settled(channel=channel, id=id))
+
+    async def await_place(self, channel: str, since: Position) -> None:
+        """Give the fold a moment to reach a place another node has shown already, if this one is behind."""
+        if since.epoch and not since.epoch.startswith(self.log.incarnation):
+            return
+        top = (await self.partition(channel).ask(Read(channel=channel, since=None, limit=1))).top
+        if since.offset <= top.offset and since.epoch in ("", top.epoch):
+            return
+        place = TopicPartition(self._topic, partition_of(channel))
+        with suppress(TimeoutError, KafkaError):  # then the client is told that it was not recovered
+            async with asyncio.timeout(BEHIND):
+                ends = await self._consumer.end_offsets([place])
+                await self._tail.reached(place.partition, ends[place])
 
     async def scan(self, gap: Gap) -> Sequence[Publication]:
         """A page of what a channel said before memory begins. Raises OutOfReach or ScanError."""
@@ -132,10 +154,11 @@ class Fold:
     async def _look(self) -> None:
         # What was read before asking: the fold goes on while the answer is under way.
         marks, read = list(self._tail.marks), list(self._tail.next)
+        now = asyncio.get_running_loop().time()
         ends = await self._consumer.end_offsets(self._tail.places())
         beginnings = await self._consumer.beginning_offsets(self._tail.places())
         for place, end in ends.items():
-            self._progress.check(place.partition, read[place.partition], end)
+            self._progress.check(place.partition, read[place.partition], end, now)
         try:
             async with self._pool.acquire() as connection:
                 await guard.check_postgres(connection, self.log, marks)
@@ -200,7 +223,8 @@ async def folding(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Fold]
             await partition.start()
         for scan in scans:
             stack.push_async_callback(scan.stop)
-        fold = Fold(current, pool, consumer, partitions, tail, snapshots, scans)
+        DELIVERIES.set_function(lambda: sum(partition.deliveries for partition in partitions))
+        fold = Fold(current, pool, consumer, topic, partitions, tail, snapshots, scans)
         running = asyncio.create_task(fold.run())
         try:
             yield fold

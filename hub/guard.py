@@ -13,8 +13,8 @@ import asyncpg
 from streams.log import Log, LogError, current
 from streams.topics import PUBLICATIONS
 
-#: Checks in a row that may find records waiting and none folded, before the consumer counts as stalled.
-STALLED = 6
+#: Seconds for which records may wait and none be folded, before the consumer counts as stalled.
+STALLED = 30.0
 
 
 class Stalled(Exception):
@@ -43,18 +43,19 @@ class Progress:
     """Watches the positions of a tail against the ends of the log."""
 
     def __init__(self) -> None:
-        self._seen: dict[int, int] = {}
-        self._still: dict[int, int] = {}
+        #: Position of each partition, and when it was first seen there or had nothing before it.
+        self._since: dict[int, tuple[int, float]] = {}
 
-    def check(self, partition: int, next: int, end: int) -> None:
-        """Compare one partition's position and end. Raises LogError or Stalled."""
+    def check(self, partition: int, next: int, end: int, now: float) -> None:
+        """Compare one partition's position and end, at a time in seconds. Raises LogError or Stalled."""
         if end < next:
             raise LogError(
                 f"Partition {partition} of the publications log ends at {end} and this node had read up to {next}: "
                 "Kafka has lost records. Run `main.py newlog` and start again."
             )
-        waiting = end > next and self._seen.get(partition) == next
-        self._still[partition] = self._still.get(partition, 0) + 1 if waiting else 0
-        self._seen[partition] = next
-        if self._still[partition] >= STALLED:
+        position, since = self._since.get(partition, (next, now))
+        if position != next or end == next:
+            position, since = next, now
+        self._since[partition] = position, since
+        if now - since >= STALLED:
             raise Stalled(f"partition {partition} of the publications log stands at {next}, its end is {end}")

@@ -25,7 +25,7 @@ from actors.partition import Subscribed
 from actors.session import Session
 from hub import frames
 from hub.errors import Invalid, Unauthenticated, Unavailable
-from hub.fold import FOLD
+from hub.fold import FOLD, Fold
 from hub.reading import mark_read
 from hub.requests import authenticate, bearer
 from hub.scan import ScanError
@@ -88,7 +88,7 @@ async def _serve(request: web.Request, endpoint: str, channel_of: Callable[[View
     try:
         with request.app[SESSIONS].connected(viewer, session, endpoint):
             channel = channel_of(viewer)
-            await _subscribe(session, channel, since, partial(_greet, channel, fold.log.incarnation))
+            await _subscribe(fold, session, channel, since)
             await Conversation(session, viewer, request.remote).run(socket)
     finally:
         expiry.cancel()
@@ -98,11 +98,11 @@ async def _serve(request: web.Request, endpoint: str, channel_of: Callable[[View
     return socket
 
 
-async def _subscribe(
-    session: Session, channel: str, since: Position | None, greet: Callable[[Subscribed], bytes]
-) -> None:
+async def _subscribe(fold: Fold, session: Session, channel: str, since: Position | None) -> None:
     try:
-        await session.subscribe(channel, since=since, greet=greet)
+        if since is not None:
+            await fold.await_place(channel, since)
+        await session.subscribe(channel, since=since, greet=partial(_greet, channel, fold.log.incarnation))
     except (ActorError, ScanError) as error:
         log.warning("subscribe_failed", channel=channel, error=repr(error))
         session.close(*closes.INTERNAL)

@@ -52,6 +52,7 @@ class Tail:
         self.marks = [state.mark for state in states]
         #: Partitions that lack numbers of the relay, and after which.
         self.holes: dict[int, int] = {}
+        self._moved = asyncio.Event()
 
     def places(self) -> list[TopicPartition]:
         """All partitions."""
@@ -81,6 +82,11 @@ class Tail:
         while any(self.next[place.partition] < end for place, end in ends.items()) or self._stands_on:
             await self.step()
 
+    async def reached(self, partition: int, next: int) -> None:
+        """Wait until everything before this Kafka offset is folded."""
+        while self.next[partition] < next:
+            await self._moved.wait()
+
     async def run(self) -> None:
         """Fold for ever. Raises LogError, or ActorError when a partition has failed."""
         while True:
@@ -97,6 +103,8 @@ class Tail:
             await asyncio.sleep(POLL)
             return
         await asyncio.gather(*(self._fold(place.partition, records) for place, records in found.items()))
+        self._moved.set()
+        self._moved.clear()
 
     async def _fold(self, partition: int, records: Sequence[Consumed]) -> None:
         if partition in self._stands_on:
