@@ -163,12 +163,13 @@ class Member:
                 event.ack()
 
     def _events(self, batch: list[Any]) -> Iterator[Event]:
-        """Our events among these records; others were put on the topic by somebody else and are left alone."""
+        """Our events among these records. What cannot be read was put there by somebody else, or `events` has it."""
         for message in (event.message for event in batch):
             topic = message.topic.removeprefix(self._prefix)
             try:
                 yield envelope.decode(message.value, topic, message.partition)
             except EnvelopeError as error:
+                self.catch_up([Place(topic, message.partition)])
                 log.warning(
                     "record_ignored",
                     agent=self.agent.name,

@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import asyncpg
-import orjson
 
-from streams import changes, descriptions, images
+from streams import changes, descriptions, exact, images
 from streams.agent import Agent, derived_id
 from streams.changes import Change
 from streams.envelope import Event
@@ -28,11 +27,6 @@ HISTORY = (
     "id", "event_id", "audit_trail_id", "object_type", "object_id", "field_name", "field_label",
     "old_value", "new_value", "old_value_display", "new_value_display", "changed_by_id", "changed_at",
 )  # fmt: skip
-
-
-def text(value: Any) -> str:
-    """A JSON column's text."""
-    return orjson.dumps(value).decode()
 
 
 async def derive(connection: asyncpg.Connection, events: Sequence[Event], quiet: Collection[int]) -> None:
@@ -73,13 +67,13 @@ def _record(change: Change, known: Images) -> tuple[Any, ...]:
         change.name,
         ACTIONS[change.action],
         change.description,
-        text(change.differences()),
-        text(old),
-        text(new),
+        exact.dumps(change.differences()),
+        exact.dumps(old),
+        exact.dumps(new),
         context.get("ip"),
         context.get("user_agent") or "",
         context.get("request_id"),
-        text({"source": context.get("source"), "role": context.get("role"), "schema": event.schema}),
+        exact.dumps({"source": context.get("source"), "role": context.get("role"), "schema": event.schema}),
         event.time,
     )
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import asyncpg
-import orjson
 
+from streams import exact
 from streams.envelope import Event
 
 
@@ -44,6 +44,15 @@ def _mismatch(place: Place, what: str) -> LogMismatch:
     )
 
 
+def _data(text: str) -> dict[str, Any]:
+    """An event's data; what cannot be read has the reason in its place, so that it is the event that fails."""
+    try:
+        data: dict[str, Any] = exact.loads(text)
+    except ValueError as error:
+        return {"unreadable": str(error)}
+    return data
+
+
 def event_of(row: Mapping[str, Any]) -> Event:
     """The Event of a numbered row of `events` (its `data` and `context` are JSON text)."""
     return Event(
@@ -55,8 +64,8 @@ def event_of(row: Mapping[str, Any]) -> Event:
         type=row["type"],
         subject=row["subject"],
         time=row["at"],
-        data=orjson.loads(row["data"]),
-        context=orjson.loads(row["context"]),
+        data=_data(row["data"]),
+        context=exact.loads(row["context"]),
         schema=row["schema"],
     )
 
@@ -134,7 +143,7 @@ async def with_data(connection: asyncpg.Connection, events: Sequence[Event]) -> 
     if not absent:
         return list(events)
     rows = await connection.fetch("SELECT id, data FROM events WHERE id = ANY($1)", absent)
-    data = {row["id"]: orjson.loads(row["data"]) for row in rows}
+    data = {row["id"]: _data(row["data"]) for row in rows}
     return [e if e.data is not None else replace(e, data=data[e.id]) for e in events]
 
 

@@ -78,7 +78,8 @@ def change_of(event: Event) -> Change:
     before, after = data.get("before"), data.get("after")
     present = (before is not None, after is not None)
     if present != {"created": (False, True), "updated": (True, True), "deleted": (True, False)}.get(action):
-        raise NotAChange(f"event {event.id} of type {event.type!r} has before and after {present}")
+        why = data.get("unreadable") or f"before and after are there: {present}"
+        raise NotAChange(f"event {event.id} of type {event.type!r} is no row change: {why}")
     changed: list[str] = []
     if before is not None and after is not None:
         changed = [

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
+from streams import exact
 from streams.images import Images, Row
 
 #: Columns that refer to another record, and to what.
@@ -70,7 +69,7 @@ def value_text(value: Any) -> str | None:
     """A value as text; None for none."""
     if value is None or isinstance(value, str):
         return value
-    return orjson.dumps(value).decode()
+    return exact.dumps(value)
 
 
 def value_display(column: str, value: Any, images: Images, event_id: int) -> str | None:

@@ -14,6 +14,8 @@ from typing import Any
 
 import orjson
 
+from streams import exact
+
 SOURCE = "/switchboard"
 
 #: An event whose data is larger is produced without it, with `dataref` naming its id.
@@ -92,7 +94,7 @@ def encode(row: Mapping[str, Any], n: int) -> bytes:
 def decode(value: bytes, topic: str, partition: int) -> Event:
     """The event in a structured record. Raises EnvelopeError if it is none of ours."""
     try:
-        envelope = orjson.loads(value)
+        envelope = exact.loads(value)
         context = {name: envelope[attr] for attr, name in CONTEXT_ATTRIBUTES.items() if attr in envelope}
         if "actor" in context:
             context["actor"] = int(context["actor"])

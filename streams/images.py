@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import asyncpg
-import orjson
 
+from streams import exact
 from streams.topics import CHANGES
 
 Row = Mapping[str, Any]
@@ -64,5 +64,5 @@ async def load(connection: asyncpg.Connection, wanted: Iterable[tuple[str, int]]
         CHANGES.name,
     )
     for row in rows:
-        images.add(row["subject"], row["id"], orjson.loads(row["row"]))
+        images.add(row["subject"], row["id"], exact.loads(row["row"]))
     return images

@@ -7,9 +7,8 @@ from typing import Any
 
 import asyncpg
 
-from streams import changes, descriptions, images
+from streams import changes, descriptions, exact, images
 from streams.agent import Agent, derived_id
-from streams.audit import text
 from streams.changes import Change
 from streams.envelope import Event
 from streams.images import Images
@@ -120,10 +119,10 @@ def _item(change: Change, known: Images, details: Details) -> tuple[Any, ...]:
         change.actor,
         descriptions.person_name(user),
         (user or {}).get("email", ""),
-        text(details.get("metadata", {})),
-        text(details.get("changes", {})),
-        text(details.get("old_values", {})),
-        text(details.get("new_values", {})),
+        exact.dumps(details.get("metadata", {})),
+        exact.dumps(details.get("changes", {})),
+        exact.dumps(details.get("old_values", {})),
+        exact.dumps(details.get("new_values", {})),
         event.time,
     )
 

@@ -67,3 +67,16 @@ async def test_secrets_and_other_tables_stay_out(story: Story) -> None:
     rows = await story.rows("audit_trail")
     assert {row["object_type"] for row in rows} == {"user"}
     assert not any("password" in row["new_values"] for row in rows)
+
+
+async def test_numbers_keep_their_digits(story: Story) -> None:
+    odd = '{"big": 123456789012345678901234567890, "tiny": 1e-40, "cents": 10.10, "huge": 1e400}'
+    lead = await story.lead("Zoe")
+    await story.happen("UPDATE crm_leads SET custom_fields = $1, estimated_value = 1250.50", odd)
+    await story.follow(AUDIT)
+    same = await story.pool.fetchval(
+        """SELECT new_values->'custom_fields' = custom_fields AND new_values->>'estimated_value' = '1250.50'
+           FROM audit_trail a JOIN crm_leads l ON l.id = $1 WHERE a.action = 'update'""",
+        lead,
+    )
+    assert same

@@ -81,8 +81,11 @@ async def test_what_is_not_a_change_is_set_aside(story: Story) -> None:
     )
     await story.lead("Zoe")
     await story.follow(AUDIT)
-    (found,) = await dead.list_dead(story.pool)
+    await story.happen("UPDATE crm_leads SET custom_fields = $1", '{"a":' + "[" * 5000 + "1.5" + "]" * 5000 + "}")
+    await story.follow(AUDIT)
+    found, deep = await dead.list_dead(story.pool)
     assert found.error.startswith("NotAChange")
+    assert "nested too deeply" in deep.error
     assert len(await story.rows("audit_trail")) == 1
 
 

@@ -51,6 +51,7 @@ async def test_each_kind_of_item(story: Story) -> None:
     ]
     stage, task_item, logged = items[3], items[5], items[6]
     assert orjson.loads(stage["metadata"]) == {"stage": "proposal", "amount": 1250.5, "close_date": "2026-12-01"}
+    assert '"amount": 1250.50' in stage["metadata"]
     assert stage["description"] == "Moved opportunity Deal from prospecting to proposal"
     assert orjson.loads(stage["changes"])["stage"] == {"old": "prospecting", "new": "proposal"}
     assert orjson.loads(task_item["metadata"]) == {"status": "in_progress", "priority": "medium", "due_date": None}
