@@ -79,77 +79,66 @@ BEGIN
 END $$
 """
 
+# One function for each table, so that Postgres can keep the plans of its statements.
+#
+# Its settings: a join of transition tables by nested loop takes minutes (they have no statistics), and a small
+# work_mem would sort the rows of a bulk update on disk; times in images are UTC whatever the session says; a
+# temporary table named `events` must not catch what is meant for the real one.
+#
 # A key that one WITH or MERGE statement removes and uses again is refused: where Postgres need not read the DELETE to
 # its end before the INSERT is done, it fires the trigger of the INSERT first.
-#
-# The settings: a join of transition tables by nested loop takes minutes (they have no statistics); times in images
-# are UTC whatever the session says; a temporary table named `events` must not catch what is meant for the real one.
 CAPTURE_FUNCTION = """
-CREATE OR REPLACE FUNCTION hub_capture() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-SET enable_nestloop = off SET timezone = 'UTC' SET search_path = public, pg_temp AS $$
+CREATE OR REPLACE FUNCTION hub_capture_{entity}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET enable_nestloop = off SET work_mem = '32MB' SET timezone = 'UTC' SET search_path = public, pg_temp AS $$
 DECLARE
-    entity text := TG_ARGV[0];
-    excluded text[] := TG_ARGV[4]::text[];
     context jsonb := hub_context();
-    reused boolean;
+    reused boolean := false;
 BEGIN
     IF TG_OP = 'INSERT' THEN
         INSERT INTO events (topic, key, type, subject, data, context)
-        SELECT TG_ARGV[1],
-               coalesce(image ->> TG_ARGV[2], entity) || ':' || (image ->> TG_ARGV[3]),
-               entity || '.created',
-               entity || ':' || (image ->> 'id'),
-               jsonb_build_object('before', NULL, 'after', image),
-               context
-        FROM (SELECT to_jsonb(new_row) - excluded AS image FROM new_rows AS new_row) AS rows;
+        SELECT '{topic}', {new_key}, '{entity}.created', '{entity}:' || (after).id, {created}, context
+        FROM (SELECT NULL AS before, new_row AS after FROM new_rows AS new_row) AS pair;
     ELSIF TG_OP = 'DELETE' THEN
         INSERT INTO events (topic, key, type, subject, data, context)
-        SELECT TG_ARGV[1],
-               coalesce(image ->> TG_ARGV[2], entity) || ':' || (image ->> TG_ARGV[3]),
-               entity || '.deleted',
-               entity || ':' || (image ->> 'id'),
-               jsonb_build_object('before', image, 'after', NULL),
-               context
-        FROM (SELECT to_jsonb(old_row) - excluded AS image FROM old_rows AS old_row) AS rows;
-        EXECUTE format('SELECT EXISTS (SELECT FROM %I AS now WHERE now.id = ANY (ARRAY(SELECT id FROM old_rows)))',
-                       TG_TABLE_NAME) INTO reused;
+        SELECT '{topic}', {old_key}, '{entity}.deleted', '{entity}:' || (before).id, {deleted}, context
+        FROM (SELECT old_row AS before, NULL AS after FROM old_rows AS old_row) AS pair;
+        reused := EXISTS (SELECT FROM {table} AS now WHERE now.id = ANY (ARRAY(SELECT id FROM old_rows)));
     ELSE
         INSERT INTO events (topic, key, type, subject, data, context)
-        SELECT TG_ARGV[1],
-               coalesce(image ->> TG_ARGV[2], entity) || ':' || (image ->> TG_ARGV[3]),
-               entity || suffix,
-               entity || ':' || (image ->> 'id'),
-               jsonb_build_object('before', before, 'after', after),
+        SELECT '{topic}',
+               CASE part WHEN 'deleted' THEN old_key ELSE new_key END,
+               '{entity}.' || part,
+               '{entity}:' || CASE part WHEN 'deleted' THEN old_id ELSE new_id END,
+               CASE part WHEN 'updated' THEN data
+                         WHEN 'deleted' THEN data || '{{"after": null}}'
+                         ELSE data || '{{"before": null}}' END,
                context
         FROM (
-            SELECT old_position AS position, old_image, new_image,
-                   old_image ->> 'id' = new_image ->> 'id'
-                       AND coalesce(old_image ->> TG_ARGV[2], '') = coalesce(new_image ->> TG_ARGV[2], '')
-                       AND old_image ->> TG_ARGV[3] = new_image ->> TG_ARGV[3] AS same_key
-            FROM (SELECT row_number() OVER () AS old_position, to_jsonb(old_row) - excluded AS old_image
-                  FROM old_rows AS old_row) AS olds
-            JOIN (SELECT row_number() OVER () AS new_position, to_jsonb(new_row) - excluded AS new_image
-                  FROM new_rows AS new_row) AS news ON old_position = new_position
-            WHERE old_image <> new_image
-        ) AS pairs
-        CROSS JOIN LATERAL (
-            SELECT '.updated' AS suffix, old_image AS before, new_image AS after, new_image AS image, 0 AS part
-            WHERE same_key
-            UNION ALL
-            SELECT '.deleted', old_image, NULL, old_image, 1 WHERE NOT same_key
-            UNION ALL
-            SELECT '.created', NULL, new_image, new_image, 2 WHERE NOT same_key
-        ) AS parts
-        ORDER BY position, part;
-        IF EXISTS (SELECT id FROM old_rows EXCEPT SELECT id FROM new_rows) THEN
-            EXECUTE format('SELECT EXISTS (SELECT FROM %I AS now WHERE now.id = ANY (
-                                ARRAY(SELECT id FROM old_rows EXCEPT SELECT id FROM new_rows)))',
-                           TG_TABLE_NAME) INTO reused;
+            SELECT *, unnest(CASE WHEN old_id = new_id AND old_key = new_key THEN ARRAY['updated']
+                                  ELSE ARRAY['deleted', 'created'] END) AS part
+            FROM (
+                SELECT (before).id AS old_id, (after).id AS new_id, {old_key} AS old_key, {new_key} AS new_key,
+                       {updated} AS data
+                FROM (
+                    SELECT before, after
+                    FROM (SELECT row_number() OVER () AS old_position, old_row AS before FROM old_rows AS old_row) AS o
+                    JOIN (SELECT row_number() OVER () AS new_position, new_row AS after FROM new_rows AS new_row) AS n
+                        ON old_position = new_position
+                    WHERE before *<> after
+                    ORDER BY old_position
+                ) AS pair
+                OFFSET 0
+            ) AS pairs
+            {unless_same}
+        ) AS parts;
+        IF (SELECT array_agg(id) FROM old_rows) <> (SELECT array_agg(id) FROM new_rows) THEN
+            reused := EXISTS (SELECT FROM {table} AS now WHERE now.id = ANY (
+                ARRAY(SELECT id FROM old_rows EXCEPT SELECT id FROM new_rows)));
         END IF;
     END IF;
     IF reused THEN
-        RAISE EXCEPTION 'one statement may not remove a key of % and use it again: capture could not tell their order',
-            TG_TABLE_NAME;
+        RAISE EXCEPTION 'one statement may not remove a key of {table} and use it again'
+            USING HINT = 'Use two statements: capture could not tell which came first.';
     END IF;
     RETURN NULL;
 END $$
@@ -176,15 +165,13 @@ BEGIN
 END $$
 """
 
-FUNCTIONS = (CONTEXT_FUNCTION, CAPTURE_FUNCTION, REFUSE_FUNCTION, TOUCH_FUNCTION)
+FUNCTIONS = (CONTEXT_FUNCTION, REFUSE_FUNCTION, TOUCH_FUNCTION)
 
 
-def triggers(table: str) -> Iterable[str]:
-    """Statements for the migration that begins to capture a table, or captures it differently from then on."""
+def statements(table: str) -> Iterable[str]:
+    """What a migration runs that begins to capture a table, or captures it differently from then on."""
     captured = next(c for c in CAPTURED if c.table == table)
-    type_column, id_column = captured.key or ("", "id")
-    arguments = f"'{captured.entity}', '{captured.topic}', '{type_column}', '{id_column}', "
-    arguments += f"'{{{','.join(captured.excluded)}}}'"
+    yield _function(captured)
     seen = {
         "INSERT": "NEW TABLE AS new_rows",
         "UPDATE": "OLD TABLE AS old_rows NEW TABLE AS new_rows",
@@ -193,11 +180,40 @@ def triggers(table: str) -> Iterable[str]:
     for operation, rows in seen.items():
         yield (
             f"CREATE OR REPLACE TRIGGER hub_capture_{operation.lower()} AFTER {operation} ON {table} "
-            f"REFERENCING {rows} FOR EACH STATEMENT EXECUTE FUNCTION hub_capture({arguments})"
+            f"REFERENCING {rows} FOR EACH STATEMENT EXECUTE FUNCTION hub_capture_{captured.entity}()"
         )
     yield (
         f"CREATE OR REPLACE TRIGGER hub_refuse_truncate BEFORE TRUNCATE ON {table} "
         "FOR EACH STATEMENT EXECUTE FUNCTION hub_refuse_truncate()"
+    )
+
+
+def _function(captured: Captured) -> str:
+    """The capture function of one table. Rows without excluded columns become JSON in one go, before and after."""
+    if captured.excluded:
+        without = f"'{{{','.join(captured.excluded)}}}'::text[]"
+        before, after = f"to_jsonb(before) - {without}", f"to_jsonb(after) - {without}"
+        created = f"jsonb_build_object('before', NULL, 'after', {after})"
+        deleted = f"jsonb_build_object('before', {before}, 'after', NULL)"
+        updated = f"jsonb_build_object('before', {before}, 'after', {after})"
+        unless_same = "WHERE data -> 'before' <> data -> 'after'"
+    else:
+        created = deleted = updated = "to_jsonb(pair)"
+        unless_same = ""
+    if captured.key:
+        keys = {row: " || ':' || ".join(f"({row}).{column}" for column in captured.key) for row in ("before", "after")}
+    else:
+        keys = {row: f"'{captured.entity}:' || ({row}).id" for row in ("before", "after")}
+    return CAPTURE_FUNCTION.format(
+        entity=captured.entity,
+        table=captured.table,
+        topic=captured.topic,
+        old_key=keys["before"],
+        new_key=keys["after"],
+        created=created,
+        deleted=deleted,
+        updated=updated,
+        unless_same=unless_same,
     )
 
 

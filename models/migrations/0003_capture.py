@@ -3,7 +3,7 @@
 from tortoise import migrations
 from tortoise.migrations.operations import RunSQL
 
-from models.capture import FUNCTIONS, touch, triggers
+from models.capture import FUNCTIONS, statements, touch
 
 CAPTURED = (
     "crm_users",
@@ -24,6 +24,6 @@ class Migration(migrations.Migration):
     dependencies = [("models", "0002_machinery")]  # noqa: RUF012
     operations = [  # noqa: RUF012
         RunSQL(FUNCTIONS),
-        RunSQL([statement for table in CAPTURED for statement in triggers(table)]),
+        RunSQL([statement for table in CAPTURED for statement in statements(table)]),
         RunSQL([touch(table) for table in TOUCHED]),
     ]

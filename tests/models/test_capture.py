@@ -11,7 +11,7 @@ import pytest
 
 from engines.postgres import Postgres
 from models import database as databases
-from models.capture import CAPTURED, NOT_CAPTURED
+from models.capture import CAPTURED, FUNCTIONS, NOT_CAPTURED, statements
 from models.database import Context
 from tests.models.conftest import Store
 
@@ -37,19 +37,20 @@ async def test_every_business_table_is_captured(store: Store) -> None:
     assert {row["relname"] for row in tables} == {captured.table for captured in CAPTURED} | NOT_CAPTURED
 
 
-async def test_the_triggers_in_force_are_the_declared_ones(store: Store) -> None:
-    definitions = await store.pool.fetch(
-        "SELECT tgrelid::regclass::text AS name, tgenabled, pg_get_triggerdef(oid) AS text FROM pg_trigger "
-        "WHERE NOT tgisinternal AND tgname LIKE 'hub_%'"
-    )
+async def test_what_is_in_force_is_what_is_declared(store: Store) -> None:
+    """A changed declaration needs a migration; this is what notices that it is missing."""
+    select = """SELECT coalesce(string_agg(pg_get_triggerdef(oid), E'\n' ORDER BY tgrelid::regclass::text, tgname), '')
+                    || (SELECT string_agg(pg_get_functiondef(oid), E'\n' ORDER BY proname) FROM pg_proc
+                        WHERE proname LIKE 'hub\\_%' AND proname <> 'hub_schema')
+                FROM pg_trigger WHERE NOT tgisinternal AND tgname LIKE 'hub\\_%' AND tgenabled = 'O'"""
+    in_force = await store.pool.fetchval(select)
     for captured in CAPTURED:
-        texts = [row["text"] for row in definitions if row["name"] == captured.table]
-        excluded = ",".join(captured.excluded)
-        capturing = [text for text in texts if f"'{captured.entity}', '{captured.topic}'" in text]
-        assert len(capturing) == 3
-        assert all(f"'{{{excluded}}}'" in text for text in capturing)
-        assert any("BEFORE TRUNCATE" in text for text in texts)
-    assert {row["tgenabled"] for row in definitions} == {b"O"}
+        for statement in statements(captured.table):
+            await store.pool.execute(statement)
+    for function in FUNCTIONS:
+        await store.pool.execute(function)
+    assert await store.pool.fetchval(select) == in_force
+    assert in_force.count("CREATE TRIGGER hub_capture_") == 3 * len(CAPTURED)
 
 
 async def test_deleting_a_user_who_owns_and_is_assigned_a_lead_gives_two_right_events(store: Store) -> None:
