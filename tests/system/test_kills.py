@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from engines.child import spawn, stop, tail
-from tests.conftest import Brokers
 from tests.system import sample
 from tests.system.stack import ROOT, Stack
 
@@ -34,20 +32,6 @@ SELECT count(*), count(DISTINCT h.event_id) FROM {table} h JOIN events e ON e.id
 WHERE e.type IN ('contact.created', 'opportunity.created')
   AND (e.data -> 'after' ->> 'source' = 'superstore' OR e.data -> 'after' ->> 'name' LIKE 'Order T-%')
 """
-
-
-@pytest.fixture(params=["embedded", "apache"])
-async def stack(request: pytest.FixtureRequest, brokers: Brokers, prefix: str, tmp_path: Path) -> AsyncIterator[Stack]:
-    """Everything up with a Postgres of its own, on the embedded broker or on Apache Kafka."""
-    given = {}
-    if request.param == "apache":
-        given = {"HUB_KAFKA": brokers.address("apache"), "HUB_KAFKA_PREFIX": prefix, "HUB_SECRET": "s" * 32}
-    stack = Stack(tmp_path / "data", given)
-    try:
-        await stack.start()
-        yield stack
-    finally:
-        await stack.stop()
 
 
 @pytest.mark.parametrize("victim", ["worker", "hub", "postgres", "broker"])

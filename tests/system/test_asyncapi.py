@@ -1,0 +1,94 @@
+"""`docs/asyncapi.yaml` against the records of a running system, topic by topic."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import jsonschema
+import orjson
+import yaml
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from engines import folder
+from streams import topics
+from tests.system.stack import ROOT, Stack
+
+DESCRIPTION: dict[str, Any] = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text())
+
+
+def validator(name: str) -> jsonschema.Draft202012Validator:
+    """Of one schema of the description."""
+    schema = {"$ref": f"#/components/schemas/{name}", "components": DESCRIPTION["components"]}
+    return jsonschema.Draft202012Validator(schema)
+
+
+BODIES = {topics.CHANGES.name: "change", topics.ACTIVITIES.name: "activity", topics.DEAD.name: "dead"}
+VALIDATORS = {name: validator(name) for name in ("change", "activity", "dead", "publicationHeaders", "tickHeaders")}
+
+
+def described_as(topic: str, record: Any) -> str:
+    """Which schema holds a record; raises jsonschema.ValidationError if it does not fit."""
+    if topic == topics.PUBLICATIONS.name:
+        headers = {name: value.decode() for name, value in record.headers}
+        kind = "tickHeaders" if headers["ce_type"] == "hub.tick" else "publicationHeaders"
+        VALIDATORS[kind].validate(headers)
+        return kind
+    event = orjson.loads(record.value)
+    VALIDATORS[BODIES[topic]].validate(event)
+    assert record.key.decode() == event["partitionkey"]
+    assert topics.partition_of(event["partitionkey"]) == record.partition
+    return BODIES[topic]
+
+
+async def everything(stack: Stack, kinds: set[str]) -> Counter[str]:
+    """Read every topic of the description from its beginning until each kind of record was seen."""
+    prefix = stack.given.get("HUB_KAFKA_PREFIX", "")
+    names = [channel["address"] for channel in DESCRIPTION["channels"].values()]
+    consumer = AIOKafkaConsumer(bootstrap_servers=folder.addresses(stack.data).kafka)
+    seen: Counter[str] = Counter()
+    async with consumer, asyncio.timeout(60):
+        consumer.assign([TopicPartition(prefix + name, p) for name in names for p in range(topics.PARTITIONS)])
+        await consumer.seek_to_beginning()
+        while not kinds <= seen.keys():
+            for place, records in (await consumer.getmany(timeout_ms=200)).items():
+                for record in records:
+                    seen[described_as(place.topic.removeprefix(prefix), record)] += 1
+    return seen
+
+
+async def make_rare_records(stack: Stack) -> None:
+    """An activity, an event no agent can derive from, and a publication from outside."""
+    connection = await asyncpg.connect(stack.database)
+    try:
+        await connection.execute(
+            """INSERT INTO crm_activities (object_type, object_id, action, description)
+               VALUES ('lead', '1', 'commented', 'Called about the offer')"""
+        )
+        await connection.execute(
+            """INSERT INTO events (topic, key, type, subject, data)
+               VALUES ('crm.changes', 'lead:1', 'lead.updated', 'lead:1', '{"before": null, "after": null}')"""
+        )
+    finally:
+        await connection.close()
+    async with aiohttp.ClientSession(stack.url) as http:
+        async with http.post("/api/auth/login/", json={"username": "ada", "password": "switchboard-demo"}) as reply:
+            headers = {"Authorization": f"Bearer {(await reply.json())['access']}"}
+        body = {"channel": "news", "data": {"text": "hello"}}
+        async with http.post("/api/v1/publish/", json=body, headers=headers) as reply:
+            assert reply.status == 200, await reply.text()
+
+
+async def test_every_record_is_as_described(stack: Stack, tmp_path: Path) -> None:
+    await make_rare_records(stack)
+    seen = await everything(stack, set(VALIDATORS))
+    assert seen["change"] > 800, seen  # the demo's records
+
+
+def test_the_description_names_topics_that_exist() -> None:
+    known = {topic.name for topic in topics.TOPICS}
+    assert {channel["address"] for channel in DESCRIPTION["channels"].values()} <= known
