@@ -101,6 +101,21 @@ async def test_a_failed_batch_leaves_nothing(story: Story) -> None:
     assert await story.pool.fetchval("SELECT count(*) FROM dead_events") == 0
 
 
+async def test_a_lost_connection_is_tried_again(story: Story) -> None:
+    await _a_day(story)
+    log = await story.log(TOPICS)
+    kills = iter(range(4))
+
+    async def derive(connection: asyncpg.Connection, events: Sequence[Event], quiet: Collection[int]) -> None:
+        await AUDIT.derive(connection, events, quiet)
+        for _ in kills:
+            await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    await (await story.runtime(replace(AUDIT, derive=derive))).take(log)
+    await _once(story)
+    assert await story.pool.fetchval("SELECT count(*) FROM dead_events") == 0
+
+
 async def test_a_large_event_is_read_from_postgres(story: Story) -> None:
     await story.happen(
         """INSERT INTO crm_leads (first_name, last_name, email, notes)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from settings import Settings
-from streams import log, rebuild, worker
+from streams import kafka, log, rebuild, worker
 from streams.audit import AUDIT
 from streams.catchup import Place
 from tests.streams.relaying import all_sent, relaying
@@ -37,7 +37,12 @@ async def _exactly(story: Story, table: str, events: int) -> None:
 
 async def test_audit_on_one_worker_and_timeline_on_another(settings: Settings, story: Story) -> None:
     async with working(settings, ["audit"]), working(settings, ["timeline"]):
-        await _change(story, 20)
+        await _change(story, 10)
+        await _exactly(story, "audit_trail", 20)
+        async with kafka.producer(settings) as producer:
+            for value in (b"not an event", b"{}", None):
+                await producer.send_and_wait(f"{settings.kafka_prefix}crm.changes", value, key=b"lead:1")
+        await _change(story, 10)
         await _exactly(story, "audit_trail", 40)
         await _exactly(story, "timeline", 40)
     await _change(story, 5)

@@ -14,6 +14,8 @@ from asyncpg.exceptions import InterfaceError
 from streams import dead, failures
 from streams.audit import AUDIT
 from streams.envelope import Event
+from streams.live import LIVE
+from streams.topics import CHANGES
 from tests.streams.story import Story
 
 
@@ -57,6 +59,24 @@ async def test_the_rest_goes_on_and_a_retry_derives_the_record_again(story: Stor
     assert [row["event_id"] for row in await story.rows("audit_trail")] == [event.id for event in log]
     await dead.retry(story.pool, found)
     assert [row["event_id"] for row in await story.rows("audit_trail")] == [event.id for event in log]
+
+
+async def test_a_retry_publishes_what_was_not_published(story: Story) -> None:
+    await story.runtime(LIVE)
+    await story.people()
+    lead = await story.lead("Zoe")
+    await story.happen("UPDATE crm_leads SET lead_score = 3")
+    await story.follow(LIVE)
+    event = (await story.log([CHANGES.name]))[-1]
+    async with story.pool.acquire() as connection:
+        await failures.bury(connection, "live", event, ValueError("no"))
+    (found,) = await dead.list_dead(story.pool, "live")
+    since = await story.pool.fetchval("SELECT max(id) FROM events")
+    await dead.retry(story.pool, found)
+    await dead.retry(story.pool, found)
+    told = await story.pool.fetch("SELECT key, data FROM events WHERE id > $1 ORDER BY id", since)
+    assert [row["key"] for row in told] == ["activity", f"lead:{lead}"]
+    assert orjson.loads(told[0]["data"])["activity"]["event_id"] == event.id
 
 
 async def test_a_retry_that_fails_changes_nothing(story: Story) -> None:

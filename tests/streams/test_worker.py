@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
+import aiohttp
 import orjson
 
 from settings import Settings
@@ -31,11 +32,26 @@ async def test_killed_workers_lose_and_double_nothing(settings: Settings, story:
         for i in range(10):
             await story.lead(f"shared{i}")
         await _once(story, 20)
+        await _pages((await second.said("worker_started"))["port"])
         writing = asyncio.create_task(_write(story, 40))
         await story.taken("audit_trail", 30)
         await first.kill()
         await writing
         await _once(story, 60)
+
+
+async def _pages(port: int) -> None:
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
+        async with client.get("/health/live") as answer:
+            assert answer.status == 200
+        async with client.get("/health/ready") as answer:
+            ready = await answer.json()
+            assert (answer.status, ready["status"]) == (200, "ready")
+            assert ready["agents"]["audit"]["failures"] == 0
+        async with client.get("/metrics") as answer:
+            metrics = await answer.text()
+    assert 'agent_events_total{agent="audit"}' in metrics
+    assert 'agent_lag{agent="audit",partition="0",topic="crm.changes"}' in metrics
 
 
 async def _write(story: Story, leads: int) -> None:
