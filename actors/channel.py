@@ -16,8 +16,8 @@ from actors.log import Record
 #: A page of history ends with the publication that brings its payloads to this many bytes.
 PAGE_BYTES = 256 * 1024
 
-#: What a remembered publication costs beside its payload, audience and frames, in bytes.
-OVERHEAD = 700
+#: What a remembered publication costs beside its payload, audience and frames, in bytes (as tracemalloc sees it).
+OVERHEAD = 850
 
 
 class Codec(Protocol):

@@ -162,7 +162,7 @@ async def test_a_channel_that_is_not_made_yet_has_only_its_beginning() -> None:
 
 
 async def test_a_channel_that_begins_anew_in_mid_batch_tells_its_subscribers_and_keeps_the_lives_apart() -> None:
-    async with partition() as actor:
+    async with partition(Retention(size=10, ttl=10**9)) as actor:
         await publish(actor, record(0), tick(1, NOW))
         socket = Socket()
         await join(actor, socket, Text()).subscribe("a", greet=greeting("a"))

@@ -227,6 +227,29 @@ async def test_replies_wait_for_room_in_their_order_before_publications() -> Non
         ]
 
 
+async def test_nothing_overtakes_a_reply_that_still_waits() -> None:
+    async with partition() as actor:
+        await publish(actor, 0)
+        socket = Socket(room=1)
+        session = connect(actor, socket)
+        await session.subscribe("a", greet=greeting("a"))
+        for at in range(3):
+            session.send(b"<pong|a||%d||False>" % at)
+        socket.drain(1)
+        await asyncio.sleep(0)
+        socket.room = None
+        await publish(actor, 1)  # the session has not been told yet that there is room
+        socket.drain(None)
+        assert await closed(actor, socket) is None
+        assert [(f.what, f.offset) for f in socket.received] == [
+            ("greeting", 1),
+            ("pong", 0),
+            ("pong", 1),
+            ("pong", 2),
+            ("pub", 2),
+        ]
+
+
 async def test_replies_nobody_reads_close_the_session() -> None:
     async with partition() as actor:
         socket = Socket(room=1)
