@@ -73,16 +73,23 @@ async def backlog(pool: asyncpg.Pool, changes: int) -> None:
         await asyncio.sleep(0.2)
 
 
-async def drained(pool: asyncpg.Pool, changes: int) -> float:
-    """Events per second between the first and the last one the agent takes."""
-    first: tuple[int, float] | None = None
+def processor(pid: int) -> float:
+    """Seconds of processor time a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def drained(pool: asyncpg.Pool, changes: int, pid: int) -> tuple[float, float]:
+    """Events per second, and processor microseconds of the worker per event, from the first to the last one taken."""
+    first: tuple[int, float, float] | None = None
     while True:
         taken = int(await pool.fetchval("SELECT coalesce(sum(n), 0) FROM agent_progress"))
-        now = perf_counter()
+        now, used = perf_counter(), processor(pid)
         if taken and first is None:
-            first = taken, now
+            first = taken, now, used
         if taken >= changes and first is not None:
-            return (taken - first[0]) / (now - first[1])
+            events = taken - first[0]
+            return events / (now - first[1]), 1e6 * (used - first[2]) / events
         await asyncio.sleep(0.02)
 
 
@@ -113,14 +120,14 @@ async def measure(settings: Settings, changes: int) -> None:
             sys.executable, str(MAIN), "worker", "--agents", "audit", env={**os.environ, **environ}
         )
         try:
-            rate = await drained(pool, total)
+            rate, cost = await drained(pool, total, worker.pid)
         finally:
             worker.terminate()
             await worker.wait()
             relay.cancel()
             await asyncio.gather(relay, return_exceptions=True)
         alone = await copying(pool)
-    print(f"audit agent from a backlog of {total} changes: {rate:,.0f}/s, target 5,000/s")
+    print(f"audit agent from a backlog of {total} changes: {rate:,.0f}/s, target 5,000/s; worker {cost:.0f} µs each")
     print(f"Postgres alone, the same rows: {alone:,.0f}/s; ratio {rate / alone:.2f}")
 
 
