@@ -12,9 +12,10 @@ import asyncio
 import csv
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ PAGE = 100
 PATIENCE = 60.0
 
 Row = dict[str, Any]
+#: A record's type and id.
+Record = tuple[str, int]
 
 
 class Refused(Exception):
@@ -117,7 +120,7 @@ class Hub:
 class Tally:
     """What came back for each record sent, by (type, id)."""
 
-    frames: Counter[tuple[str, int]] = field(default_factory=Counter)
+    frames: Counter[Record] = field(default_factory=Counter)
     gaps: int = 0
     progress: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -130,7 +133,7 @@ class Tally:
                 self.frames[activity["content_type"], int(activity["object_id"])] += 1
             self.progress.set()
 
-    async def settle(self, sent: set[tuple[str, int]]) -> None:
+    async def settle(self, sent: set[Record]) -> None:
         """Wait until a frame of every record sent was seen, or nothing new came for PATIENCE, or there was a gap."""
         while not self.gaps and not sent <= self.frames.keys():
             self.progress.clear()
@@ -156,15 +159,28 @@ async def send(hub: Hub, path: str, kind: str, rows: Mapping[str, Row]) -> dict[
     return ids
 
 
-async def counted(hub: Hub, path: str, type_key: str, id_key: str, **filters: str) -> Counter[tuple[str, int]]:
-    """How often each record stands in a history list as created."""
-    found: Counter[tuple[str, int]] = Counter()
+async def counted(hub: Hub, path: str, keys: tuple[str, str], **filters: str) -> Counter[Record]:
+    """How often each contact and opportunity stands in a history list."""
+    found: Counter[Record] = Counter()
     async for row in hub.every(path, **filters):
-        found[row[type_key], int(row[id_key])] += 1
+        found[row[keys[0]], int(row[keys[1]])] += 1
     return found
 
 
-def agree(name: str, sent: set[tuple[str, int]], found: Counter[tuple[str, int]]) -> bool:
+async def settled(sent: set[Record], count: Callable[[], Awaitable[Counter[Record]]]) -> Counter[Record]:
+    """Count until every record sent is there, or until PATIENCE seconds brought nothing new: agents take their time."""
+    found = await count()
+    waited = 0.0
+    while waited < PATIENCE and not sent <= found.keys():
+        await asyncio.sleep(1)
+        waited, before = waited + 1, len(sent & found.keys())
+        found = await count()
+        if len(sent & found.keys()) > before:
+            waited = 0.0
+    return found
+
+
+def agree(name: str, sent: set[Record], found: Counter[Record]) -> bool:
     """Whether each record sent was found exactly once."""
     missing = sum(1 for record in sent if not found[record])
     doubled = sum(1 for record in sent if found[record] > 1)
@@ -173,7 +189,7 @@ def agree(name: str, sent: set[tuple[str, int]], found: Counter[tuple[str, int]]
     return not missing and not doubled
 
 
-async def bring(hub: Hub, tally: Tally, file: Path) -> set[tuple[str, int]]:
+async def bring(hub: Hub, tally: Tally, file: Path) -> set[Record]:
     """Send what the hub does not have yet; answers the records this run created."""
     with file.open(encoding="utf-8", newline="") as text:
         lines = list(csv.DictReader(text))
@@ -189,16 +205,22 @@ async def bring(hub: Hub, tally: Tally, file: Path) -> set[tuple[str, int]]:
     return {("contact", id) for id in fresh.values()} | {("opportunity", id) for id in deals.values()}
 
 
-async def compare(hub: Hub, tally: Tally, sent: set[tuple[str, int]]) -> bool:
+async def compare(hub: Hub, tally: Tally, sent: set[Record]) -> bool:
     """Print what came back for the records sent and say whether it agrees one to one."""
+
+    async def history(path: str, keys: tuple[str, str], parameter: str, action: str) -> Counter[Record]:
+        found: Counter[Record] = Counter()
+        for kind in ("contact", "opportunity"):
+            found += await counted(hub, path, keys, **{parameter: kind, "action": action})
+        return found
+
     await tally.settle(sent)
-    audit: Counter[tuple[str, int]] = Counter()
-    timeline: Counter[tuple[str, int]] = Counter()
-    for kind in ("contact", "opportunity"):
-        audit += await counted(hub, "/api/v1/audit-trail/", "model_name", "object_id", model=kind, action="create")
-        timeline += await counted(
-            hub, "/api/v1/timeline/", "entity_type", "entity_id", entity_type=kind, action="created"
-        )
+    audit = await settled(
+        sent, partial(history, "/api/v1/audit-trail/", ("model_name", "object_id"), "model", "create")
+    )
+    timeline = await settled(
+        sent, partial(history, "/api/v1/timeline/", ("entity_type", "entity_id"), "entity_type", "created")
+    )
     print(f"rows sent: {len(sent)}")
     right = [agree("audit records", sent, audit), agree("timeline items", sent, timeline)]
     if tally.gaps:

@@ -121,6 +121,8 @@ PASSING = (
     asyncpg.LockNotAvailableError,
     asyncpg.QueryCanceledError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    # asyncpg's word for a connection that was lost while it was in use.
+    asyncpg.InternalClientError,
     DBConnectionError,
     OSError,
     TimeoutError,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncpg
 import structlog
-from asyncpg.exceptions import InterfaceError, PostgresError
+from asyncpg.exceptions import InterfaceError, InternalClientError, PostgresError
 
 from models import events as happened
 from models.events import NewEvent
@@ -31,7 +31,7 @@ def is_of_the_event(error: Exception) -> bool:
         return str(getattr(error, "sqlstate", None) or "")[:2] in ("22", "23")
     if isinstance(error, InterfaceError):
         return isinstance(error, ValueError)
-    return not isinstance(error, OSError | TimeoutError | MemoryError)
+    return not isinstance(error, InternalClientError | OSError | TimeoutError | MemoryError)
 
 
 def told(error: Exception) -> str:

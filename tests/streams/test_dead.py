@@ -124,6 +124,7 @@ async def test_what_is_not_a_change_is_set_aside(story: Story) -> None:
         (asyncpg.DiskFullError(), False),
         (asyncpg.UndefinedTableError(), False),
         (InterfaceError("connection is closed"), False),
+        (asyncpg.InternalClientError("another operation is in progress"), False),
         (ConnectionResetError(), False),
         (TimeoutError(), False),
     ],

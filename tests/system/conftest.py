@@ -12,11 +12,16 @@ from tests.system.stack import Stack
 
 
 @pytest.fixture(params=["embedded", "apache"])
-async def stack(request: pytest.FixtureRequest, brokers: Brokers, prefix: str, tmp_path: Path) -> AsyncIterator[Stack]:
+def given(request: pytest.FixtureRequest, brokers: Brokers, prefix: str) -> dict[str, str]:
+    """Settings that name Apache Kafka, or none for the embedded broker. Skips where there is no Apache Kafka."""
+    if request.param == "embedded":
+        return {}
+    return {"HUB_KAFKA": brokers.address("apache"), "HUB_KAFKA_PREFIX": prefix, "HUB_SECRET": "s" * 32}
+
+
+@pytest.fixture
+async def stack(given: dict[str, str], tmp_path: Path) -> AsyncIterator[Stack]:
     """Everything up with a Postgres of its own."""
-    given = {}
-    if request.param == "apache":
-        given = {"HUB_KAFKA": brokers.address("apache"), "HUB_KAFKA_PREFIX": prefix, "HUB_SECRET": "s" * 32}
     stack = Stack(tmp_path / "data", given)
     try:
         await stack.start()
