@@ -104,6 +104,16 @@ BEGIN
         FROM (SELECT old_row AS before, NULL AS after FROM old_rows AS old_row) AS pair;
         reused := EXISTS (SELECT FROM {table} AS now WHERE now.id = ANY (ARRAY(SELECT id FROM old_rows)));
     ELSE
+        -- One row that keeps its key, the usual case, needs no join; whatever it is not goes the general way.
+        IF (SELECT count(*) FROM (SELECT FROM old_rows LIMIT 2) AS few) = 1 THEN
+            INSERT INTO events (topic, key, type, subject, data, context)
+            SELECT '{topic}', {new_key}, '{entity}.updated', '{entity}:' || (after).id, {updated}, context
+            FROM (SELECT old_row AS before, new_row AS after FROM old_rows AS old_row, new_rows AS new_row) AS pair
+            WHERE {differ} AND (before).id = (after).id AND {old_key} = {new_key};
+            IF FOUND THEN
+                RETURN NULL;
+            END IF;
+        END IF;
         INSERT INTO events (topic, key, type, subject, data, context)
         SELECT '{topic}',
                CASE part WHEN 'deleted' THEN old_key ELSE new_key END,
@@ -196,9 +206,11 @@ def _function(captured: Captured) -> str:
         created = f"jsonb_build_object('before', NULL, 'after', {after})"
         deleted = f"jsonb_build_object('before', {before}, 'after', NULL)"
         updated = f"jsonb_build_object('before', {before}, 'after', {after})"
+        differ = f"{before} <> {after}"
         unless_same = "WHERE data -> 'before' <> data -> 'after'"
     else:
         created = deleted = updated = "to_jsonb(pair)"
+        differ = "before *<> after"
         unless_same = ""
     if captured.key:
         keys = {row: " || ':' || ".join(f"({row}).{column}" for column in captured.key) for row in ("before", "after")}
@@ -213,6 +225,7 @@ def _function(captured: Captured) -> str:
         created=created,
         deleted=deleted,
         updated=updated,
+        differ=differ,
         unless_same=unless_same,
     )
 
