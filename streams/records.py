@@ -40,9 +40,9 @@ def record(topic: str, row: Mapping[str, Any], n: int) -> Record:
         made = _binary(row, n) if topic in BINARY else Record(row["key"].encode(), envelope.encode(row, n), [])
         if made.size <= LARGEST_RECORD:
             return made
-        log.error("event_too_large_for_the_log", event=row["id"], topic=topic, bytes=made.size)
+        log.error("event_too_large_for_the_log", event_id=row["id"], topic=topic, bytes=made.size)
     except Exception:  # whatever a row holds, its number must be on the log, or all that follow would wait
-        log.exception("event_cannot_be_encoded", event=row["id"], topic=topic)
+        log.exception("event_cannot_be_encoded", event_id=row["id"], topic=topic)
     return _cut(topic, row, n)
 
 

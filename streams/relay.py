@@ -23,6 +23,7 @@ from settings import Settings
 from streams import kafka, log, restored
 from streams.ledger import Ledger, MarksMoved
 from streams.term import Term
+from streams.topics import TOPICS
 
 logger = structlog.get_logger()
 
@@ -94,6 +95,8 @@ class Relay:
     async def _lead(self, connection: asyncpg.Connection) -> None:
         """A term of office: check that all is as it was left, then number and send until something fails."""
         found = await log.current(connection)
+        if any((topic.name, 0) not in found.partitions for topic in TOPICS):
+            raise log.LogError("The log lacks topics that this version has; run `main.py migrate`.")
         await log.verify(self._settings, found)
         book = Ledger(connection)
         marks = await book.marks()

@@ -125,7 +125,10 @@ async def _compare(
     )
     ids = {(row["topic"], row["partition"]): row["id"] for row in rows}
     for place, (n, event_id) in lasts.items():
-        if n > marks[place].numbered or ids[place] != event_id:
+        mark = marks[place]
+        if place[0] in BINARY and ids[place] is None and n < mark.sent:
+            continue  # forgotten: of publications Kafka no longer keeps, only the last one sent is remembered
+        if n > mark.numbered or ids[place] != event_id:
             raise LogError(
                 f"{place[0]}/{place[1]} holds event {event_id} as number {n}, which Postgres does not know: Postgres "
                 "was restored, or failed over with loss, under a live log. Run `main.py newlog`, then start again."

@@ -38,11 +38,14 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile("test", derandomize=True, deadline=None)
     hypothesis.settings.register_profile("soak", deadline=None, max_examples=1000)
     hypothesis.settings.load_profile("soak" if config.getoption("--soak") else "test")
+    config.addinivalue_line("markers", "one_broker: about Postgres or ourselves, so it runs on one broker only")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kafka" in metafunc.fixturenames:
         kinds = ["given"] if GIVEN else metafunc.config.getoption("brokers").split(",")
+        if metafunc.definition.get_closest_marker("one_broker"):
+            kinds = kinds[:1]
         metafunc.parametrize("kafka", kinds, indirect=True)
 
 

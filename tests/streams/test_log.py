@@ -80,6 +80,7 @@ async def test_a_new_log_goes_on_with_the_numbers(settings: Settings) -> None:
         assert sum(len(its) for its in found.values()) == 100
 
 
+@pytest.mark.one_broker
 async def test_what_was_not_sent_goes_to_the_new_log(settings: Settings) -> None:
     async with databases.pool(settings.database_url) as pool:
         await log.ensure(settings, pool)
@@ -98,6 +99,7 @@ async def test_what_was_not_sent_goes_to_the_new_log(settings: Settings) -> None
             assert [entry.n for entry in its] == [last]
 
 
+@pytest.mark.one_broker
 async def test_kafka_away_is_said_by_its_own_error(settings: Settings) -> None:
     away = replace(settings, kafka="127.0.0.1:1")
     async with databases.pool(settings.database_url) as pool:
@@ -111,6 +113,7 @@ async def _sent(pool: asyncpg.Pool) -> dict[int, int]:
     return {row["partition"]: row["sent"] for row in rows}
 
 
+@pytest.mark.one_broker
 async def test_two_prefixes_share_one_kafka(settings: Settings, prefix: str) -> None:
     other = replace(settings, kafka_prefix=prefix + "other.")
     async with databases.pool(settings.database_url) as pool:

@@ -71,6 +71,7 @@ async def test_killed_at_every_step(settings: Settings, pool: asyncpg.Pool, tmp_
     await agrees(settings, pool)
 
 
+@pytest.mark.one_broker
 async def test_another_takes_over_when_the_leader_loses_postgres(settings: Settings, pool: asyncpg.Pool) -> None:
     async with relaying(settings), relaying(settings):
         for _ in range(3):
@@ -88,6 +89,7 @@ async def test_another_takes_over_when_the_leader_loses_postgres(settings: Setti
     await agrees(settings, pool)
 
 
+@pytest.mark.one_broker
 async def test_one_leads_of_several(settings: Settings, pool: asyncpg.Pool) -> None:
     async with relaying(settings), relaying(settings), relaying(settings):
         for batch in range(10):
@@ -96,6 +98,7 @@ async def test_one_leads_of_several(settings: Settings, pool: asyncpg.Pool) -> N
     assert await agrees(settings, pool) == 0
 
 
+@pytest.mark.one_broker
 async def test_a_stopped_relay_leaves_nothing_to_repeat(settings: Settings, pool: asyncpg.Pool) -> None:
     for _ in range(3):
         await add(pool, [f"lead:{i}" for i in range(100)])
@@ -128,6 +131,7 @@ async def test_the_network_to_kafka_is_cut(
     assert proxy.cuts > 0
 
 
+@pytest.mark.one_broker
 async def test_postgres_away_and_back(settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay, "BACKOFF", (0.05, 0.1))
     async with relaying(settings):

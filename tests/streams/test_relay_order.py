@@ -70,6 +70,7 @@ async def test_a_later_writer_with_an_earlier_transaction_id(settings: Settings,
     assert await agrees(settings, pool) == 0
 
 
+@pytest.mark.one_broker
 @pytest.mark.parametrize("seed", range(2))
 async def test_random_transactions_keep_each_row_in_order(
     settings: Settings, pool: asyncpg.Pool, seed: int, monkeypatch: pytest.MonkeyPatch
@@ -134,6 +135,7 @@ async def step(connection: asyncpg.Connection, chance: random.Random, row: int) 
             await connection.execute(TOUCH, row)
 
 
+@pytest.mark.one_broker
 async def test_deleting_a_user_who_has_a_lead_twice(settings: Settings, pool: asyncpg.Pool) -> None:
     async with change(pool, Context(source="test")) as connection:
         user = await connection.fetchval("INSERT INTO crm_users (username, email) VALUES ('a', 'a@b.c') RETURNING id")
@@ -151,6 +153,7 @@ async def test_deleting_a_user_who_has_a_lead_twice(settings: Settings, pool: as
     assert len(its) == 4
 
 
+@pytest.mark.one_broker
 async def test_what_was_drawn_early_and_committed_late_is_not_lost(settings: Settings, pool: asyncpg.Pool) -> None:
     async with pool.acquire() as reader, pool.acquire() as early, relaying(settings):
         await add(pool, ["lead:1"])
@@ -166,6 +169,7 @@ async def test_what_was_drawn_early_and_committed_late_is_not_lost(settings: Set
         assert await agrees(settings, pool) == 0
 
 
+@pytest.mark.one_broker
 async def test_the_floor_waits_for_writers_and_not_for_readers(pool: asyncpg.Pool) -> None:
     async with pool.acquire() as mine, pool.acquire() as reader, pool.acquire() as writer:
         floor = Floor(mine)
