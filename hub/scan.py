@@ -16,13 +16,13 @@ from contextlib import AbstractAsyncContextManager
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
-from asyncpg.exceptions import InterfaceError, PostgresError
 from prometheus_client import Counter
 
 from actors.channel import PAGE_BYTES, Publication
 from actors.log import Applied, Record, State, apply
 from actors.partition import PAGE, Gap
 from actors.session import OutOfReach
+from hub.errors import unavailable
 from hub.publications import decode
 from hub.snapshots import Snapshots
 
@@ -175,8 +175,11 @@ class Scan:
                     place: Place | None = None
                     while await self._more():
                         place = await self._pass(consumer, place)
-            except (KafkaError, PostgresError, InterfaceError, OSError, TimeoutError) as error:
-                log.warning("scan_failed", partition=self._partition.partition, error=repr(error))
+            except Exception as error:  # nobody may be left waiting, whatever it was
+                expected = unavailable(error) or isinstance(error, KafkaError)
+                log.warning(
+                    "scan_failed", partition=self._partition.partition, error=repr(error), exc_info=not expected
+                )
                 self._fail(ScanError(repr(error)))
 
     async def _more(self) -> bool:

@@ -117,9 +117,7 @@ async def _check(sessions: Sessions, pool: asyncpg.Pool) -> None:
                 timeout=ROUND,
             )
         except Exception as error:
-            if not unavailable(error):
-                raise
-            log.warning("rights_not_checked", error=repr(error))
+            log.warning("rights_not_checked", error=repr(error), exc_info=not unavailable(error))
             continue
         sessions.check({row["id"]: Role(row["role"]) for row in rows} | _not_asked(sessions, asked))
 

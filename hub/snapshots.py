@@ -101,7 +101,8 @@ class Snapshots:
                          OR taken_at < now() - interval '1 hour' AND EXISTS (
                             SELECT FROM channel_snapshots o
                             WHERE (o.log_id, o.partition, o.kafka_offset / $4) =
-                                  (s.log_id, s.partition, s.kafka_offset / $4) AND o.kafka_offset < s.kafka_offset))""",
+                                  (s.log_id, s.partition, s.kafka_offset / $4)
+                                  AND o.kafka_offset >= $3 AND o.kafka_offset < s.kafka_offset))""",
                 self._log,
                 partition,
                 beginning,
