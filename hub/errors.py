@@ -122,7 +122,7 @@ PASSING = (
     asyncpg.QueryCanceledError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     # asyncpg's word for a connection that was lost while it was in use.
-    asyncpg.InternalClientError,
+    asyncpg.exceptions.InternalClientError,
     DBConnectionError,
     OSError,
     TimeoutError,

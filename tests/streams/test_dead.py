@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import orjson
 import pytest
-from asyncpg.exceptions import InterfaceError
+from asyncpg.exceptions import InterfaceError, InternalClientError
 
 from streams import dead, failures
 from streams.audit import AUDIT
@@ -124,7 +124,7 @@ async def test_what_is_not_a_change_is_set_aside(story: Story) -> None:
         (asyncpg.DiskFullError(), False),
         (asyncpg.UndefinedTableError(), False),
         (InterfaceError("connection is closed"), False),
-        (asyncpg.InternalClientError("another operation is in progress"), False),
+        (InternalClientError("another operation is in progress"), False),
         (ConnectionResetError(), False),
         (TimeoutError(), False),
     ],
