@@ -5,8 +5,10 @@ Nothing relies on the broker for exactness (the embedded one has no idempotent p
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from itertools import chain
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -18,6 +20,8 @@ from settings import Settings
 
 #: How long a request may take before it counts as failed, in milliseconds.
 REQUEST_TIMEOUT = 10_000
+#: Seconds a producer that stops still waits for acknowledgements.
+FAREWELL = 1.0
 #: Largest record or batch of records we send, in bytes; topics allow a little more (`log.MESSAGE_BYTES`).
 LARGEST_BATCH = 1_000_000
 
@@ -36,7 +40,22 @@ async def producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
         await made.start()
         yield made
     finally:
-        await made.stop()
+        await _stop(made)
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    """Stop a producer. What a broker that is away has not taken by then fails at its next try.
+
+    aiokafka by itself would go on trying until REQUEST_TIMEOUT.
+    """
+    try:
+        async with asyncio.timeout(FAREWELL):
+            await producer.flush()
+    except TimeoutError:
+        accumulator = producer._message_accumulator
+        for batch in [*accumulator._pending_batches, *chain.from_iterable(accumulator._batches.values())]:
+            batch._ttl = 0.0
+    await producer.stop()
 
 
 class Consumer(AIOKafkaConsumer):
