@@ -1,30 +1,29 @@
-"""A whole Switchboard per test, on the embedded broker and on Apache Kafka."""
+"""A whole Switchboard on the embedded broker and one on Apache Kafka, each started once per run."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
+import secrets
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from tests.conftest import Brokers
+from tests.conftest import Brokers, Run
 from tests.system.stack import Stack
 
 
-@pytest.fixture(params=["embedded", "apache"])
-def given(request: pytest.FixtureRequest, brokers: Brokers, prefix: str) -> dict[str, str]:
-    """Settings that name Apache Kafka, or none for the embedded broker. Skips where there is no Apache Kafka."""
-    if request.param == "embedded":
-        return {}
-    return {"HUB_KAFKA": brokers.address("apache"), "HUB_KAFKA_PREFIX": prefix, "HUB_SECRET": "s" * 32}
-
-
-@pytest.fixture
-async def stack(given: dict[str, str], tmp_path: Path) -> AsyncIterator[Stack]:
-    """Everything up with a Postgres of its own."""
-    stack = Stack(tmp_path / "data", given)
+@pytest.fixture(scope="session", params=["embedded", "apache"])
+def stack(
+    request: pytest.FixtureRequest, run: Run[Any], brokers: Brokers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """Everything up with a Postgres of its own. Skips where there is no Apache Kafka."""
+    given = {}
+    if request.param == "apache":
+        prefix = f"t{secrets.token_hex(4)}."
+        given = {"HUB_KAFKA": brokers.address("apache"), "HUB_KAFKA_PREFIX": prefix, "HUB_SECRET": "s" * 32}
+    stack = Stack(tmp_path_factory.mktemp("stack") / "data", given)
     try:
-        await stack.start()
+        run(stack.start())
         yield stack
     finally:
-        await stack.stop()
+        run(stack.stop())

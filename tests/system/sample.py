@@ -1,4 +1,4 @@
-"""Order lines in the Superstore's columns, made up from a seed: as many customers and orders as a test wants."""
+"""Order lines in the Superstore's columns, made up: as many customers and orders as a test wants."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ COLUMNS = (
 )
 
 
-def write(file: Path, *, customers: int, orders: int, seed: int = 1) -> Path:
-    """Write the CSV; every customer has at least one order and an order has one to four lines."""
-    dice = random.Random(seed)
+def write(file: Path, mark: str, *, customers: int, orders: int) -> Path:
+    """Write the CSV; every customer has at least one order, an order has one to four lines, ids begin with `mark`."""
+    dice = random.Random(mark)
     with file.open("w", encoding="utf-8", newline="") as text:
         rows = csv.DictWriter(text, COLUMNS)
         rows.writeheader()
@@ -32,9 +32,9 @@ def write(file: Path, *, customers: int, orders: int, seed: int = 1) -> Path:
             for _ in range(dice.randint(1, 4)):
                 rows.writerow(
                     {
-                        "Order ID": f"T-{day.year}-{number:06d}",
+                        "Order ID": f"{mark}-{day.year}-{number:06d}",
                         "Order Date": day.isoformat(),
-                        "Customer ID": f"TC-{customer:05d}",
+                        "Customer ID": f"{mark}-{customer:05d}",
                         "Customer Name": f"Ada Customer{customer}",
                         "Country": "United States",
                         "City": "Henderson",

@@ -24,15 +24,16 @@ ROWS = CUSTOMERS + ORDERS
 #: Orders there are when the victim dies: the run is well under way and far from its end.
 UNDER_WAY = 60
 
-#: Rows of the run; records of it in the audit trail and on the timeline, and how many different events these are of.
+#: Rows of a run, by its mark; records of it in the audit trail or on the timeline, and how many different events these
+#: are of.
 WRITTEN = """
-SELECT (SELECT count(*) FROM crm_contacts WHERE source = 'superstore')
-     + (SELECT count(*) FROM crm_opportunities WHERE name LIKE 'Order T-%')
+SELECT (SELECT count(*) FROM crm_contacts WHERE email LIKE lower($1) || '-%')
+     + (SELECT count(*) FROM crm_opportunities WHERE name LIKE 'Order ' || $1 || '-%')
 """
 HISTORY = """
 SELECT count(*), count(DISTINCT h.event_id) FROM {table} h JOIN events e ON e.id = h.event_id
-WHERE e.type IN ('contact.created', 'opportunity.created')
-  AND (e.data -> 'after' ->> 'source' = 'superstore' OR e.data -> 'after' ->> 'name' LIKE 'Order T-%')
+WHERE e.type = 'contact.created' AND e.data -> 'after' ->> 'email' LIKE lower($1) || '-%'
+   OR e.type = 'opportunity.created' AND e.data -> 'after' ->> 'name' LIKE 'Order ' || $1 || '-%'
 """
 
 
@@ -40,7 +41,7 @@ WHERE e.type IN ('contact.created', 'opportunity.created')
 async def test_the_run_survives_a_kill(stack: Stack, victim: str, tmp_path: Path) -> None:
     if victim == "broker" and stack.given:
         pytest.skip("Apache Kafka is killed in a test of its own, with a cluster of its own")
-    said = await survived(stack, tmp_path, lambda: stack.kill(victim))
+    said = await survived(stack, victim, tmp_path, lambda: stack.kill(victim))
     assert ("the log began anew" in said) == (victim == "broker")
 
 
@@ -62,19 +63,19 @@ async def test_the_run_survives_a_kill_of_apache_kafka(tmp_path: Path) -> None:
 
     try:
         await stack.start()
-        assert "the log began anew" not in await survived(stack, tmp_path, kill)
+        assert "the log began anew" not in await survived(stack, "kafka", tmp_path, kill)
     finally:
         await stack.stop()
         await cluster.stop()
 
 
-async def survived(stack: Stack, folder: Path, kill: Callable[[], Awaitable[None]]) -> str:
+async def survived(stack: Stack, mark: str, folder: Path, kill: Callable[[], Awaitable[None]]) -> str:
     """Kill in the middle of a run, which must end well all the same; what the run said."""
-    file = sample.write(folder / "orders.csv", customers=CUSTOMERS, orders=ORDERS)
+    file = sample.write(folder / "orders.csv", mark, customers=CUSTOMERS, orders=ORDERS)
     log = folder / "superstore.log"
     run = await superstore(stack, file, log)
     try:
-        await under_way(stack.database)
+        await under_way(stack.database, mark)
         await kill()
         async with asyncio.timeout(180):
             code = await run.wait()
@@ -84,12 +85,12 @@ async def survived(stack: Stack, folder: Path, kill: Callable[[], Awaitable[None
     assert code == 0, f"{said}\n{tail(stack.log, lines=60)}"
     for line in (f"rows sent: {ROWS}", f"audit records: {ROWS}", f"timeline items: {ROWS}", f"frames received: {ROWS}"):
         assert line in said, said
-    assert await counts(stack.database) == (ROWS, (ROWS, ROWS), (ROWS, ROWS))
+    assert await counts(stack.database, mark) == (ROWS, (ROWS, ROWS), (ROWS, ROWS))
     return said
 
 
 async def test_a_second_run_adds_nothing(stack: Stack, tmp_path: Path) -> None:
-    file = sample.write(tmp_path / "orders.csv", customers=10, orders=30)
+    file = sample.write(tmp_path / "orders.csv", "again", customers=10, orders=30)
     for number, line in enumerate(("rows sent: 40", "nothing to add")):
         log = tmp_path / f"superstore-{number}.log"
         run = await superstore(stack, file, log)
@@ -97,7 +98,7 @@ async def test_a_second_run_adds_nothing(stack: Stack, tmp_path: Path) -> None:
             code = await run.wait()
         assert code == 0, log.read_text()
         assert line in log.read_text()
-    assert await counts(stack.database) == (40, (40, 40), (40, 40))
+    assert await counts(stack.database, "again") == (40, (40, 40), (40, 40))
 
 
 async def superstore(stack: Stack, file: Path, log: Path) -> asyncio.subprocess.Process:
@@ -105,23 +106,23 @@ async def superstore(stack: Stack, file: Path, log: Path) -> asyncio.subprocess.
     return await spawn(argv, log=log)
 
 
-async def under_way(database: str) -> None:
+async def under_way(database: str, mark: str) -> None:
     """Wait until part of the run is in the database."""
     connection = await asyncpg.connect(database)
     try:
         async with asyncio.timeout(120):
-            while await connection.fetchval(WRITTEN) < CUSTOMERS + UNDER_WAY:
+            while await connection.fetchval(WRITTEN, mark) < CUSTOMERS + UNDER_WAY:
                 await asyncio.sleep(0.01)
     finally:
         await connection.close()
 
 
-async def counts(database: str) -> tuple[int, tuple[int, int], tuple[int, int]]:
+async def counts(database: str, mark: str) -> tuple[int, tuple[int, int], tuple[int, int]]:
     """Rows of the run, and for audit trail and timeline (records, different events)."""
     connection = await asyncpg.connect(database)
     try:
-        audit = await connection.fetchrow(HISTORY.format(table="audit_trail"))
-        timeline = await connection.fetchrow(HISTORY.format(table="timeline"))
-        return await connection.fetchval(WRITTEN), tuple(audit), tuple(timeline)
+        audit = await connection.fetchrow(HISTORY.format(table="audit_trail"), mark)
+        timeline = await connection.fetchrow(HISTORY.format(table="timeline"), mark)
+        return await connection.fetchval(WRITTEN, mark), tuple(audit), tuple(timeline)
     finally:
         await connection.close()
