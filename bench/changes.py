@@ -56,7 +56,7 @@ async def changes(http: aiohttp.ClientSession, headers: dict[str, str], rate: fl
     async def change(number: int) -> None:
         await asyncio.sleep(max(0.0, begin + number / rate - perf_counter()))
         started = perf_counter()
-        body = {"notes": f"change {number}"}
+        body = {"notes": f"change {number} of {count}"}
         async with http.patch(f"/api/v1/leads/{number % LEADS + 1}/", json=body, headers=headers) as reply:
             assert reply.status == 200, await reply.text()
             await reply.read()
@@ -79,6 +79,7 @@ async def measure(stack: Stack, rate: float, seconds: float) -> None:
         body = {"username": "ada", "password": "switchboard-demo"}
         async with http.post("/api/auth/login/", json=body) as reply:
             headers = {"Authorization": f"Bearer {(await reply.json())['access']}"}
+        await stack.settled()
         async with http.ws_connect("/ws/activity/", headers=headers) as socket:
             await socket.receive_json()
             frames = Frames()

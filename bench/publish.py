@@ -152,22 +152,6 @@ async def users(stack: Stack, secret: str, count: int) -> tuple[str, list[tuple[
     return signed[0][1], signed[1:]
 
 
-async def quiet(stack: Stack) -> None:
-    """Wait until what the demo data caused is done: it is not what is measured."""
-    connection = await asyncpg.connect(stack.database)
-    try:
-        async with asyncio.timeout(120):
-            while await connection.fetchval(
-                """SELECT EXISTS (SELECT FROM events WHERE n IS NULL)
-                       OR EXISTS (SELECT FROM relay_marks WHERE sent < numbered)
-                       OR EXISTS (SELECT FROM agent_progress JOIN relay_marks m USING (topic, partition)
-                                  WHERE n < m.numbered)"""
-            ):
-                await asyncio.sleep(0.5)
-    finally:
-        await connection.close()
-
-
 def bare(port: int) -> None:
     """Serve the baseline: the user is the token, a publish is written to the user's sockets before it is answered."""
     listening: dict[str, list[Transport]] = {}
@@ -237,7 +221,7 @@ async def main(given: argparse.Namespace) -> None:
         try:
             await stack.start()
             token, signed = await users(stack, secret, groups)
-            await quiet(stack)
+            await stack.settled()
             print(f"the hub, broker {kafka or 'embedded'}")
             parts = {name: stack.find(name) for name in (("hub", "worker") if kafka else ("hub", "worker", "broker"))}
             median = await measure(stack.port, token, signed, given, parts)

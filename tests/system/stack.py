@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
+import asyncpg
 import psutil
 
 from engines import folder, ports
@@ -20,6 +21,12 @@ ROOT = Path(__file__).parents[2]
 
 #: What a child's command line has in it.
 MARKS = {"hub": "main.py hub", "worker": "main.py worker", "broker": "broker --listener-url", "postgres": "postgres -D"}
+
+WAITING = """
+SELECT EXISTS (SELECT FROM events WHERE n IS NULL)
+    OR EXISTS (SELECT FROM relay_marks WHERE sent < numbered)
+    OR EXISTS (SELECT FROM agent_progress JOIN relay_marks m USING (topic, partition) WHERE n < m.numbered)
+"""
 
 
 class StackError(AssertionError):
@@ -71,6 +78,16 @@ class Stack:
                             await asyncio.sleep(0.05)
                 except TimeoutError:
                     raise StackError(f"not ready within {within:.0f} s: {tail(self.log, lines=30)}") from None
+
+    async def settled(self) -> None:
+        """Wait until every event so far is on the log and every agent has taken it."""
+        connection = await asyncpg.connect(self.database)
+        try:
+            async with asyncio.timeout(120):
+                while await connection.fetchval(WAITING):
+                    await asyncio.sleep(0.2)
+        finally:
+            await connection.close()
 
     def find(self, name: str) -> psutil.Process:
         """The child of that name: hub, worker, broker or postgres."""
