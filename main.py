@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import errno
+import gc
 import logging
 import signal
 import sys
@@ -254,6 +255,11 @@ def main() -> int:
     try:
         settings = settings_module.read()
         configure_log(settings.log_format)
+        # Loops that libraries make in threads of their own (Faust's consumers) are fast ones too.
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+        # A full collection over many open sockets takes tens of milliseconds: young objects are looked at as they are
+        # many, old ones seldom.
+        gc.set_threshold(20_000, 20, 50)
         uvloop.run(_until_told(COMMANDS[arguments.command](settings, arguments)))
     except Exception as error:
         refusal = _refusal(error)

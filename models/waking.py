@@ -22,6 +22,14 @@ PAUSE = 0.003
 #: Seconds before Postgres is tried again after it failed.
 RETRY = 0.5
 
+#: How a lost connection shows, depending on when it is noticed.
+LOST = (
+    asyncpg.exceptions.PostgresError,
+    asyncpg.exceptions.InterfaceError,
+    asyncpg.exceptions.InternalClientError,
+    OSError,
+)
+
 
 class Waker:
     """Notifies the relay soon after `wake`, on a connection of its own. An async context manager."""
@@ -51,7 +59,7 @@ class Waker:
             try:
                 async with self._pool.acquire() as connection:
                     await self._notify(connection)
-            except (asyncpg.exceptions.PostgresError, asyncpg.exceptions.InterfaceError, OSError) as error:
+            except LOST as error:
                 log.warning("waker_lost_postgres", error=str(error))
                 await asyncio.sleep(RETRY)
 

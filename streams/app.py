@@ -151,6 +151,8 @@ class Member:
         """Take what is queued in one go, acknowledge it when it is committed."""
         queue = stream.channel.queue
         async for first in stream.noack().events():
+            if queue.qsize() < BATCH:
+                await asyncio.sleep(self.agent.linger)
             batch = [first]
             while len(batch) < BATCH and not queue.empty():
                 batch.append(queue.get_nowait())

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 from streams import changes, descriptions, exact, images
-from streams.agent import Agent, derived_id
+from streams.agent import LINGER, Agent, derived_id
 from streams.changes import Change
 from streams.envelope import Event
 from streams.images import Images
@@ -100,4 +100,4 @@ def _fields(change: Change, known: Images) -> Iterator[tuple[Any, ...]]:
         )
 
 
-AUDIT = Agent(name="audit", topics=(CHANGES,), derive=derive, tables=("field_history", "audit_trail"))
+AUDIT = Agent(name="audit", topics=(CHANGES,), derive=derive, tables=("field_history", "audit_trail"), linger=LINGER)

@@ -159,4 +159,4 @@ def _of_activity(change: Change, known: Images, public: Public) -> Iterator[NewE
     yield from _tell(subject, [record], {"type": "activity", "activity": item}, audience, public)
 
 
-LIVE = Agent(name="live", topics=(CHANGES, ACTIVITIES), derive=derive)
+LIVE = Agent(name="live", topics=(CHANGES, ACTIVITIES), derive=derive, publishes=True)

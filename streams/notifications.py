@@ -134,4 +134,11 @@ def _frame(assignment: Assignment, known: Images) -> NewEvent:
     return frames.publication(frames.personal(assignment.user), change.event.subject, frame, None)
 
 
-NOTIFICATIONS = Agent(name="notifications", topics=(CHANGES,), derive=derive, tables=("notifications",))
+NOTIFICATIONS = Agent(
+    name="notifications",
+    topics=(CHANGES,),
+    derive=derive,
+    tables=("notifications",),
+    publishes=True,
+    linger=0.005,
+)

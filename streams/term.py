@@ -127,21 +127,27 @@ class Term:
     async def _number_all(self) -> None:
         loop = asyncio.get_running_loop()
         looked = 0.0
+        idle = False
         while True:
             await self._room()
             self._wake.clear()
             rows, more = await self._book.unnumbered()
             if rows:
                 self._hand_over(await self.number(rows))
-            elif sent := self._acknowledged():
+            elif idle and (sent := self._acknowledged()):
                 await self.mark(sent)
             if loop.time() - looked > FLOOR:
                 await self._book.floor.look()
                 looked = loop.time()
-            if not more:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(POLL):
-                        await self._wake.wait()
+            idle = not more and not await self._woken()
+
+    async def _woken(self) -> bool:
+        """Wait for the next wake, at most until it is time to look unasked; whether there was one."""
+        try:
+            async with asyncio.timeout(POLL):
+                return await self._wake.wait()
+        except TimeoutError:
+            return False
 
     async def _room(self) -> None:
         """Wait until lanes have sent most of what they were given. One that fails keeps nobody waiting."""

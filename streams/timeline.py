@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 from streams import changes, descriptions, exact, images
-from streams.agent import Agent, derived_id
+from streams.agent import LINGER, Agent, derived_id
 from streams.changes import Change
 from streams.envelope import Event
 from streams.images import Images
@@ -127,4 +127,4 @@ def _item(change: Change, known: Images, details: Details) -> tuple[Any, ...]:
     )
 
 
-TIMELINE = Agent(name="timeline", topics=(CHANGES, ACTIVITIES), derive=derive, tables=("timeline",))
+TIMELINE = Agent(name="timeline", topics=(CHANGES, ACTIVITIES), derive=derive, tables=("timeline",), linger=LINGER)

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import structlog
 from aiohttp import web
-from asyncpg.exceptions import InterfaceError, PostgresError
+from asyncpg.exceptions import InterfaceError, InternalClientError, PostgresError
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
 from models import database
@@ -48,7 +48,10 @@ async def run(settings: Settings, names: Iterable[str] | None = None) -> None:
     Raises UnknownAgent, LogError, LogMismatch, WorkerStalled, MemberStopped, and KafkaError when there is no broker.
     """
     agents = registry.chosen(names or ())
-    async with database.pool(settings.database_url, size=len(agents) + 4) as pool, Waker(pool) as waker:
+    # What an agent loses by a crash of Postgres it derives again, and what the relay has numbered is on disk with
+    # everything before it, so agents need not wait for the disk.
+    opened = database.pool(settings.database_url, size=len(agents) + 4, durable=False)
+    async with opened as pool, Waker(pool) as waker:
         await logs.ensure(settings, pool)
         members = [Member(settings, Runtime(agent, pool, waker.wake)) for agent in agents]
         for member in members:
@@ -84,7 +87,7 @@ async def watch(pool: asyncpg.Pool, members: Sequence[Member]) -> None:
         try:
             async with asyncio.timeout(LOOK_WITHIN), pool.acquire() as connection:
                 lags = await progress.lags(connection, names)
-        except (PostgresError, InterfaceError, OSError, TimeoutError) as error:
+        except (PostgresError, InterfaceError, InternalClientError, OSError, TimeoutError) as error:
             log.warning("worker_lost_postgres", error=str(error))
             for dog in dogs.values():
                 dog.unknown(clock())
