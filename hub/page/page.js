@@ -101,6 +101,10 @@ function describe(frame) {
       detail: changed?.length ? `changed: ${changed.join(", ")}` : "",
     };
   }
+  const record = frame[frame.type.replace("_update", "")];
+  if (record?.changed) {
+    return { title: `${frame.type.replace("_update", "")} ${record.object_repr} ${record.action}`, detail: `changed: ${record.changed.join(", ")}` };
+  }
   const { type, offset, channel, ...rest } = frame;
   return { title: type.replaceAll("_", " "), detail: JSON.stringify(rest) };
 }
