@@ -44,6 +44,7 @@ async def hub(settings: Settings, arguments: argparse.Namespace) -> None:
     """Run one hub node: REST, WebSockets, console."""
     from hub import server
 
+    _collect_seldom()
     await server.run(_placed(settings))
 
 
@@ -51,6 +52,7 @@ async def worker(settings: Settings, arguments: argparse.Namespace) -> None:
     """Run agents, and a relay that leads when no other does."""
     from streams import worker as module
 
+    _collect_seldom()
     await module.run(_placed(settings), arguments.agents.split(",") if arguments.agents else None)
 
 
@@ -146,6 +148,11 @@ COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], Awaitable[None]]] =
     "rebuild": rebuild,
     "dead": dead,
 }
+
+
+def _collect_seldom() -> None:
+    """Look for garbage when there is more of it: a full look over many open sockets takes tens of milliseconds."""
+    gc.set_threshold(20_000, 20, 50)
 
 
 def _placed(settings: Settings) -> Settings:
@@ -257,9 +264,6 @@ def main() -> int:
         configure_log(settings.log_format)
         # Loops that libraries make in threads of their own (Faust's consumers) are fast ones too.
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-        # A full collection over many open sockets takes tens of milliseconds: young objects are looked at as they are
-        # many, old ones seldom.
-        gc.set_threshold(20_000, 20, 50)
         uvloop.run(_until_told(COMMANDS[arguments.command](settings, arguments)))
     except Exception as error:
         refusal = _refusal(error)

@@ -9,7 +9,7 @@ import asyncio
 import json
 import os
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -22,10 +22,13 @@ from models import database
 from models import migrate as migrations
 from settings import Settings
 from streams import log as logs
+from streams import progress
 
 log = structlog.get_logger()
 
 MAIN = Path(__file__).resolve().parent / "main.py"
+#: Longest that `up` waits, in seconds, for the agents to have taken what there is before it says that it is ready.
+CATCHING_UP = 20.0
 #: The processes over the engines, in the order they start.
 PARTS = ("hub", "worker")
 
@@ -116,10 +119,20 @@ async def _announce(settings: Settings, mail: str) -> None:
     """Wait for hub and worker, and say where everything is."""
     host = "127.0.0.1" if settings.host in ("", "0.0.0.0", "::") else settings.host
     await health.ready(f"http://{host}:{port}/health/ready" for port in (settings.port, settings.worker_port))
+    await _taken(settings)
     print(f"Switchboard is ready at http://{host}:{settings.port}/")
     for username, password, role in _sign_ins(settings):
         print(f"  sign in as {username:<20} password {password:<20} {role}")
     print(f"Mail sent to smtp://{mail} is kept in {settings.data / 'mail'}. Ctrl-C stops everything.", flush=True)
+
+
+async def _taken(settings: Settings) -> None:
+    """Wait until the agents have taken what there is, such as the demo's two years, but not for ever."""
+    async with database.pool(settings.database_url, size=1) as pool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CATCHING_UP):
+                while await progress.behind(pool):
+                    await asyncio.sleep(0.1)
 
 
 def _sign_ins(settings: Settings) -> list[list[str]]:

@@ -103,3 +103,15 @@ async def lags(connection: asyncpg.Connection, agents: Iterable[str]) -> dict[tu
         )
         for row in rows
     }
+
+
+async def behind(pool: asyncpg.Pool) -> bool:
+    """Whether there are events without a number, numbered ones Kafka has not acknowledged, or ones an agent lacks."""
+    return bool(
+        await pool.fetchval(
+            """SELECT EXISTS (SELECT FROM events WHERE n IS NULL)
+                   OR EXISTS (SELECT FROM relay_marks WHERE sent < numbered)
+                   OR EXISTS (SELECT FROM agent_progress JOIN relay_marks m USING (topic, partition)
+                              WHERE n < m.numbered)"""
+        )
+    )

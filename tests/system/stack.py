@@ -11,22 +11,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
-import asyncpg
 import psutil
 
 from engines import folder, ports
 from engines.child import spawn, stop, tail
+from models import database
+from streams import progress
 
 ROOT = Path(__file__).parents[2]
 
 #: What a child's command line has in it.
 MARKS = {"hub": "main.py hub", "worker": "main.py worker", "broker": "broker --listener-url", "postgres": "postgres -D"}
-
-WAITING = """
-SELECT EXISTS (SELECT FROM events WHERE n IS NULL)
-    OR EXISTS (SELECT FROM relay_marks WHERE sent < numbered)
-    OR EXISTS (SELECT FROM agent_progress JOIN relay_marks m USING (topic, partition) WHERE n < m.numbered)
-"""
 
 
 class StackError(AssertionError):
@@ -81,13 +76,9 @@ class Stack:
 
     async def settled(self) -> None:
         """Wait until every event so far is on the log and every agent has taken it."""
-        connection = await asyncpg.connect(self.database)
-        try:
-            async with asyncio.timeout(120):
-                while await connection.fetchval(WAITING):
-                    await asyncio.sleep(0.2)
-        finally:
-            await connection.close()
+        async with database.pool(self.database, size=1) as pool, asyncio.timeout(120):
+            while await progress.behind(pool):
+                await asyncio.sleep(0.2)
 
     def find(self, name: str) -> psutil.Process:
         """The child of that name: hub, worker, broker or postgres."""
