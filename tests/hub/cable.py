@@ -14,16 +14,19 @@ class Cable:
         self._target = port
         self._server: asyncio.Server | None = None
         self._ends: set[asyncio.StreamWriter] = set()
+        self._whole = False
         self.port = 0
 
     async def mend(self) -> None:
         """Take connections, always on the same port."""
+        self._whole = True
         self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
         """Break what is connected and refuse what comes."""
         assert self._server is not None
+        self._whole = False
         self._server.close()
         for end in self._ends:
             end.transport.abort()
@@ -32,6 +35,10 @@ class Cable:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
         ends = {writer, far_writer}
+        if not self._whole:  # cut while this connection was being made
+            for end in ends:
+                end.transport.abort()
+            return
         self._ends |= ends
         try:
             await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
