@@ -120,6 +120,25 @@ class Goals:
         return run
 
 
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """Events to take in one transaction, and where they bring the agent."""
+
+    events: Sequence[Event]
+    reached: Mapping[Place, Mark]
+
+    @staticmethod
+    def over(events: Sequence[Event], marks: Mapping[Place, Mark]) -> Step:
+        """The step over events that follow these marks."""
+        last = {Place(e.topic, e.partition): e for e in events}
+        return Step(
+            events=events,
+            reached={
+                place: Mark(n=e.n, event_id=e.id, quiet_until=marks[place].quiet_until) for place, e in last.items()
+            },
+        )
+
+
 class Runtime:
     """Moves one agent. Several may move the same agent, in one process or many: its progress rows take turns."""
 
@@ -130,6 +149,8 @@ class Runtime:
         self._pool = pool
         self._wake = wake
         self._turn = asyncio.Lock()
+        #: Where the agent stood after the last transaction; somebody else may have moved it since.
+        self._known: Mapping[Place, Mark] = {}
 
     async def register(self) -> None:
         """Make the agent known, if it is new. Call it before the relay starts numbering for it."""
@@ -187,26 +208,52 @@ class Runtime:
 
     async def _step(self, goals: Goals, *, room: int, bury: bool) -> None:
         """One transaction: the next events, their rows, the progress. With `bury` a bad event is set aside in it."""
+        known, self._known = self._known, {}
         async with self._pool.acquire() as connection, connection.transaction():
-            marks = await progress.lock(connection, self.agent.name, goals.numbers)
-            for place in list(goals.numbers):
-                goals.settle(place, marks[place])
-            events = await self._next(connection, marks, goals, room)
-            if not events:
+            step = await self._expected(connection, goals, known, room) or await self._locked(connection, goals, room)
+            if step is None:
                 return
-            quiet = {e.id for e in events if e.n <= marks[Place(e.topic, e.partition)].quiet_until}
+            events = await catchup.with_data(connection, step.events)
+            quiet = {e.id for e in events if e.n <= step.reached[Place(e.topic, e.partition)].quiet_until}
             buried = await self._derive(connection, events, quiet, bury=bury)
-            last = {Place(e.topic, e.partition): e for e in events}
-            reached = {
-                place: Mark(n=e.n, event_id=e.id, quiet_until=marks[place].quiet_until) for place, e in last.items()
-            }
-            await progress.move(connection, self.agent.name, reached)
         if self.agent.publishes or buried:
             self._wake()
+        self._known = {**known, **step.reached}
         EVENTS_TAKEN.labels(self.agent.name).inc(len(events))
         DEAD.labels(self.agent.name).inc(buried)
-        for place, mark in reached.items():
+        for place, mark in step.reached.items():
             goals.settle(place, mark)
+
+    async def _expected(
+        self, connection: asyncpg.Connection, goals: Goals, known: Mapping[Place, Mark], room: int
+    ) -> Step | None:
+        """The usual step: what the log has brought follows where this runtime left every place. None if it is not so.
+
+        It spares the trip that asks where the agent stands.
+        """
+        if not goals.numbers.keys() <= known.keys():
+            return None
+        was: dict[Place, Mark] = {}
+        events: list[Event] = []
+        for place in goals.numbers:
+            if not (run := goals.run(place, known[place].n, room - len(events))):
+                return None
+            was[place] = known[place]
+            events += run
+        step = Step.over(events, was)
+        return step if await progress.advance(connection, self.agent.name, was, step.reached, events) else None
+
+    async def _locked(self, connection: asyncpg.Connection, goals: Goals, room: int) -> Step | None:
+        """A step from wherever the agent stands; None if there is nothing left to take."""
+        marks = await progress.lock(connection, self.agent.name, goals.numbers)
+        for place in list(goals.numbers):
+            goals.settle(place, marks[place])
+        events = await self._next(connection, marks, goals, room)
+        if not events:
+            return None
+        step = Step.over(events, marks)
+        await progress.move(connection, self.agent.name, step.reached)
+        return step
 
     async def _next(
         self, connection: asyncpg.Connection, marks: Mapping[Place, Mark], goals: Goals, room: int
@@ -228,7 +275,7 @@ class Runtime:
             caught_up += missed
         if from_log:
             await catchup.confirm(connection, from_log)
-        return await catchup.with_data(connection, from_log + caught_up)
+        return from_log + caught_up
 
     async def _derive(
         self, connection: asyncpg.Connection, events: Sequence[Event], quiet: Collection[int], *, bury: bool

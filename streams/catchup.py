@@ -103,27 +103,38 @@ async def of_subject(connection: asyncpg.Connection, place: Place, subject: str,
     return [event_of(row) for row in rows]
 
 
-async def confirm(connection: asyncpg.Connection, events: Sequence[Event]) -> None:
-    """Check that what the log said is what `events` has: same id, number and time. Raises LogMismatch if not."""
-    row = await connection.fetchrow(
-        f"""SELECT log.topic, log.partition, log.n, log.id
-           FROM unnest($1::bigint[], $2::text[], $3::smallint[], $4::bigint[], $5::timestamptz[])
-                AS log(id, topic, partition, n, at)
-           LEFT JOIN events e ON e.id = log.id
-           WHERE (e.topic, e.partition, e.n, {AT.format("e.")})
-                 IS DISTINCT FROM (log.topic, log.partition, log.n, log.at)
-           ORDER BY log.topic, log.partition, log.n LIMIT 1""",
+#: The first event of the log ($1 to $5 of a query) that is not what `events` has: same id, number and time.
+STRANGER = f"""
+SELECT log.topic, log.partition, log.n, log.id
+FROM unnest($1::bigint[], $2::text[], $3::smallint[], $4::bigint[], $5::timestamptz[])
+    AS log(id, topic, partition, n, at)
+LEFT JOIN events e ON e.id = log.id
+WHERE (e.topic, e.partition, e.n, {AT.format("e.")}) IS DISTINCT FROM (log.topic, log.partition, log.n, log.at)
+ORDER BY log.topic, log.partition, log.n LIMIT 1"""
+
+
+def told(events: Sequence[Event]) -> tuple[list[Any], ...]:
+    """What the log said of these events, as $1 to $5 of STRANGER."""
+    return (
         [e.id for e in events],
         [e.topic for e in events],
         [e.partition for e in events],
         [e.n for e in events],
         [e.time for e in events],
     )
-    if row is not None:
-        raise _mismatch(
-            Place(row["topic"], row["partition"]),
-            f"the log has event {row['id']} as number {row['n']}, which the events table does not",
-        )
+
+
+def strange(topic: str, partition: int, n: int, event_id: int) -> LogMismatch:
+    """The error for what STRANGER finds."""
+    return _mismatch(
+        Place(topic, partition), f"the log has event {event_id} as number {n}, which the events table does not"
+    )
+
+
+async def confirm(connection: asyncpg.Connection, events: Sequence[Event]) -> None:
+    """Check that what the log said is what `events` has. Raises LogMismatch if not."""
+    if (row := await connection.fetchrow(STRANGER, *told(events))) is not None:
+        raise strange(*row)
 
 
 def repeated(place: Place, event: Event, event_id: int) -> None:

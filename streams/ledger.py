@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
+from asyncpg.exceptions import DivisionByZeroError
 
 from streams import layout
 from streams.envelope import LARGEST_DATA
@@ -43,6 +44,27 @@ SELECT {COLUMNS} FROM (
     FROM (SELECT * FROM events WHERE topic = $1 AND partition = $2 AND n > $3 AND n <= $4 ORDER BY n LIMIT {ROWS})
     AS lowest
 ) AS sized WHERE stored - pg_column_size(data) < {BYTES} ORDER BY n"""
+
+_MARKS = """
+UPDATE relay_marks m SET numbered = c.numbered, sent = c.sent
+FROM unnest($1::text[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[])
+     AS c (topic, partition, numbered, sent, was)
+WHERE m.topic = c.topic AND m.partition = c.partition AND m.numbered = c.was RETURNING 1"""
+
+_EVENTS = """
+UPDATE events e SET topic = g.topic, partition = g.partition, n = g.n
+FROM unnest($6::bigint[], $7::text[], $8::smallint[], $9::bigint[]) AS g (id, topic, partition, n)
+WHERE e.id = g.id AND e.n IS NULL AND e.id BETWEEN $10 AND $11 RETURNING 1"""
+
+#: One statement, so one round trip and one transaction; where not every row was as it was read, it fails by dividing
+#: by zero, and nothing is written.
+_MARK = f"""
+WITH marks AS ({_MARKS}) SELECT 1 / ((SELECT count(*) FROM marks) = cardinality($1))::int"""
+
+_NUMBER = f"""
+WITH marks AS ({_MARKS}), numbered AS ({_EVENTS})
+SELECT 1 / ((SELECT count(*) FROM marks) = cardinality($1) AND
+            (SELECT count(*) FROM numbered) = cardinality($6))::int"""
 
 _NAMES = frozenset(topic.name for topic in TOPICS)
 
@@ -117,45 +139,43 @@ class Ledger:
             after[place] = Mark(numbered=mark.numbered + 1, sent=mark.sent)
             given.append(Numbered(place=place, n=mark.numbered + 1, row=row))
         changed = {place: mark for place, mark in after.items() if mark != marks[place]}
-        async with self._connection.transaction():
-            await self._write_marks(changed, was=marks)
-            done = await self._connection.execute(
-                """UPDATE events e SET topic = g.topic, partition = g.partition, n = g.n
-                   FROM unnest($1::bigint[], $2::text[], $3::smallint[], $4::bigint[]) AS g (id, topic, partition, n)
-                   WHERE e.id = g.id AND e.n IS NULL AND e.id BETWEEN $5 AND $6""",
-                [g.row["id"] for g in given],
-                [g.place[0] for g in given],
-                [g.place[1] for g in given],
-                [g.n for g in given],
-                given[0].row["id"],
-                given[-1].row["id"],
-            )
-            if done != f"UPDATE {len(given)}":
-                raise MarksMoved
+        await self._write(_NUMBER, changed, marks, given)
         marks.update(changed)
         return given
 
     async def sent(self, sent: Mapping[Partition, int], marks: dict[Partition, Mark]) -> None:
         """Move marks up to what Kafka has acknowledged; `marks` is updated. Raises MarksMoved."""
         changed = _moved(marks, sent)
-        async with self._connection.transaction():
-            await self._write_marks(changed, was=marks)
+        await self._write(_MARK, changed, marks)
         marks.update(changed)
 
-    async def _write_marks(self, changed: Mapping[Partition, Mark], *, was: Mapping[Partition, Mark]) -> None:
-        done = await self._connection.execute(
-            """UPDATE relay_marks m SET numbered = c.numbered, sent = c.sent
-               FROM unnest($1::text[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[])
-                    AS c (topic, partition, numbered, sent, was)
-               WHERE m.topic = c.topic AND m.partition = c.partition AND m.numbered = c.was""",
+    async def _write(
+        self,
+        statement: str,
+        changed: Mapping[Partition, Mark],
+        was: Mapping[Partition, Mark],
+        given: Sequence[Numbered] | None = None,
+    ) -> None:
+        arguments: list[Any] = [
             [topic for topic, _ in changed],
             [partition for _, partition in changed],
             [mark.numbered for mark in changed.values()],
             [mark.sent for mark in changed.values()],
             [was[place].numbered for place in changed],
-        )
-        if done != f"UPDATE {len(changed)}":
-            raise MarksMoved
+        ]
+        if given is not None:
+            arguments += [
+                [g.row["id"] for g in given],
+                [g.place[0] for g in given],
+                [g.place[1] for g in given],
+                [g.n for g in given],
+                given[0].row["id"],
+                given[-1].row["id"],
+            ]
+        try:
+            await self._connection.execute(statement, *arguments)
+        except DivisionByZeroError:
+            raise MarksMoved from None
 
 
 def _moved(marks: Mapping[Partition, Mark], sent: Mapping[Partition, int]) -> dict[Partition, Mark]:

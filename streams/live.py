@@ -80,30 +80,27 @@ async def _public(
         rows.setdefault(change.event.subject, []).extend((change.before, change.after))
     for change in logged:
         rows.setdefault(_about(change), []).append(known.at(_about(change), change.event.id))
-    followers = await _followers(connection, rows)
-    users = {user for found in followers.values() for user in found}
-    users |= {row[c] for many in rows.values() for row in many if row is not None for c in CONCERNED if row.get(c)}
-    found = await connection.fetch("SELECT id, role FROM crm_users WHERE is_active AND id = ANY($1)", list(users))
-    viewers = {row["id"]: Viewer(id=row["id"], role=Role(row["role"])) for row in found}
-    return Public(followers=followers, viewers=viewers)
-
-
-async def _followers(connection: asyncpg.Connection, subjects: Iterable[str]) -> dict[str, list[int]]:
-    wanted = [subject.partition(":") for subject in subjects]
-    rows = await connection.fetch(
-        """SELECT r.entity, r.id, f.user_id FROM unnest($1::text[], $2::text[]) AS r(entity, id)
+    concerned = {row[c] for many in rows.values() for row in many if row is not None for c in CONCERNED if row.get(c)}
+    subjects = [subject.partition(":") for subject in rows]
+    found = await connection.fetch(
+        """SELECT r.entity || ':' || r.id AS subject, u.id, u.role
+           FROM unnest($1::text[], $2::text[]) AS r(entity, id)
            CROSS JOIN LATERAL (
                SELECT user_id FROM crm_follows WHERE object_type = r.entity AND object_id = r.id
                ORDER BY created_at, id LIMIT $3
-           ) f""",
-        [entity for entity, _, _ in wanted],
-        [object_id for _, _, object_id in wanted],
+           ) f JOIN crm_users u ON u.id = f.user_id AND u.is_active
+           UNION ALL SELECT NULL, id, role FROM crm_users WHERE is_active AND id = ANY($4)""",
+        [entity for entity, _, _ in subjects],
+        [object_id for _, _, object_id in subjects],
         MOST_FOLLOWERS,
+        list(concerned),
     )
     followers: dict[str, list[int]] = {}
-    for row in rows:
-        followers.setdefault(f"{row['entity']}:{row['id']}", []).append(row["user_id"])
-    return followers
+    for row in found:
+        if row["subject"] is not None:
+            followers.setdefault(row["subject"], []).append(row["id"])
+    viewers = {row["id"]: Viewer(id=row["id"], role=Role(row["role"])) for row in found}
+    return Public(followers=followers, viewers=viewers)
 
 
 def _of_change(change: Change, known: Images, public: Public) -> Iterator[NewEvent]:

@@ -6,12 +6,14 @@ workers believe that a partition is theirs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import asyncpg
 
+from streams import catchup
 from streams.catchup import Place
+from streams.envelope import Event
 from streams.topics import PARTITIONS
 
 
@@ -37,6 +39,27 @@ class Lag:
     numbered: int
     #: Highest number known to be on the log.
     sent: int
+
+
+_ADVANCE = f"""
+WITH goal AS (
+    SELECT * FROM unnest($7::text[], $8::smallint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[])
+        AS goal(topic, partition, was, quiet_until, n, event_id)
+), locked AS MATERIALIZED (
+    SELECT topic, partition, n, quiet_until FROM agent_progress
+    WHERE agent = $6 AND (topic, partition) IN (SELECT topic, partition FROM goal)
+    ORDER BY topic, partition FOR UPDATE
+), standing AS (
+    SELECT goal.* FROM goal JOIN locked USING (topic, partition, quiet_until) WHERE locked.n = goal.was
+), moved AS (
+    UPDATE agent_progress p SET n = s.n, event_id = s.event_id, updated_at = clock_timestamp()
+    FROM standing s
+    WHERE p.agent = $6 AND p.topic = s.topic AND p.partition = s.partition
+        AND (SELECT count(*) FROM standing) = cardinality($7)
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM moved) = cardinality($7) AS moved, stranger.*
+FROM (VALUES (1)) AS one LEFT JOIN ({catchup.STRANGER}) AS stranger ON true"""
 
 
 async def register(connection: asyncpg.Connection, agent: str, topics: Iterable[str]) -> None:
@@ -70,6 +93,33 @@ async def lock(connection: asyncpg.Connection, agent: str, places: Iterable[Plac
         )
         for row in rows
     }
+
+
+async def advance(
+    connection: asyncpg.Connection,
+    agent: str,
+    was: Mapping[Place, Mark],
+    reached: Mapping[Place, Mark],
+    events: Sequence[Event],
+) -> bool:
+    """Lock and move an agent's rows past events the log has brought, in one trip, if they all stand where they did.
+
+    False, with nothing moved, if they do not. Raises LogMismatch if `events` does not have what the log says.
+    """
+    row = await connection.fetchrow(
+        _ADVANCE,
+        *catchup.told(events),
+        agent,
+        [place.topic for place in was],
+        [place.partition for place in was],
+        [mark.n for mark in was.values()],
+        [mark.quiet_until for mark in was.values()],
+        [reached[place].n for place in was],
+        [reached[place].event_id for place in was],
+    )
+    if row["id"] is not None:
+        raise catchup.strange(row["topic"], row["partition"], row["n"], row["id"])
+    return bool(row["moved"])
 
 
 async def move(connection: asyncpg.Connection, agent: str, marks: Mapping[Place, Mark]) -> None:

@@ -62,6 +62,13 @@ class Relay:
         self._settings = settings
         self._term = term
         self._wake = asyncio.Event()
+        self._leads = False
+
+    def wake(self) -> bool:
+        """Have it look for new events at once, if it leads; whether it does."""
+        if self._leads:
+            self._wake.set()
+        return self._leads
 
     async def run(self) -> None:
         """Lead whenever the lock can be had, for ever. Raises LogError when the log must be made anew."""
@@ -106,12 +113,14 @@ class Relay:
                 book=book, marks=marks, ends=ends, pool=pool, producer=out, settings=self._settings, wake=self._wake
             )
             logger.info("relay_took_over", log=found.id, unsent=sum(m.numbered - m.sent for m in marks.values()))
+            self._leads = True
             LEADER.set(1)
             try:
                 await term.run()
             except ExceptionGroup as group:
                 raise _cause(group) from group
             finally:
+                self._leads = False
                 LEADER.set(0)
                 logger.info("relay_stepped_down")
 

@@ -53,12 +53,18 @@ async def run(settings: Settings, names: Iterable[str] | None = None) -> None:
     opened = database.pool(settings.database_url, size=len(agents) + 4, durable=False)
     async with opened as pool, Waker(pool) as waker:
         await logs.ensure(settings, pool)
-        members = [Member(settings, Runtime(agent, pool, waker.wake)) for agent in agents]
+        relay = Relay(settings)
+
+        def wake() -> None:
+            if not relay.wake():
+                waker.wake()
+
+        members = [Member(settings, Runtime(agent, pool, wake)) for agent in agents]
         for member in members:
             await member.runtime.register()
         async with pages(settings, members) as port:
             log.info("worker_started", agents=[agent.name for agent in agents], port=port)
-            await _all([Relay(settings).run(), watch(pool, members), *(member.run() for member in members)])
+            await _all([relay.run(), watch(pool, members), *(member.run() for member in members)])
 
 
 async def _all(parts: Sequence[Awaitable[None]]) -> None:
