@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -123,12 +123,9 @@ def _no_fallback() -> bool:
 
 
 @asynccontextmanager
-async def pool(url: str, *, size: int = 10, durable: bool = True) -> AsyncIterator[asyncpg.Pool]:
-    """Plain asyncpg connections, at most `size`; jsonb comes and goes as text.
-
-    Without `durable` a commit does not wait for the disk: for work that is done again from `events` if Postgres dies.
-    """
-    settings = {"application_name": APPLICATION, "synchronous_commit": "on" if durable else "off"}
+async def pool(url: str, *, size: int = 10, session: Mapping[str, str] | None = None) -> AsyncIterator[asyncpg.Pool]:
+    """Plain asyncpg connections, at most `size`, with these session settings; jsonb comes and goes as text."""
+    settings = {"application_name": APPLICATION, "synchronous_commit": "on", **(session or {})}
     async with asyncpg.create_pool(url, min_size=1, max_size=size, reset=_keep, server_settings=settings) as made:
         yield made
 

@@ -45,7 +45,7 @@ SESSION = {
     "idle_session_timeout": "10000",
     "idle_in_transaction_session_timeout": "10000",
     "enable_seqscan": "off",
-    "plan_cache_mode": "force_custom_plan",
+    "plan_cache_mode": "force_generic_plan",
 }
 #: Seconds a statement may take before the connection counts as dead.
 STATEMENT = 20.0

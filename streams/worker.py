@@ -34,6 +34,11 @@ log = structlog.get_logger()
 
 LAG = Gauge("agent_lag", "Numbered events an agent has not taken", ["agent", "topic", "partition"])
 
+#: What an agent loses by a crash of Postgres it derives again, and what the relay has numbered is on disk with
+#: everything before it, so agents need not wait for the disk. Their few statements look rows up by key: planning them
+#: anew for their arguments took three times as long as running them (`advance` 0.42 ms, planned once 0.14).
+SESSION = {"synchronous_commit": "off", "plan_cache_mode": "force_generic_plan"}
+
 MEMBERS = web.AppKey("MEMBERS", Sequence[Member])
 
 #: Seconds between two looks at how far the agents are.
@@ -48,9 +53,7 @@ async def run(settings: Settings, names: Iterable[str] | None = None) -> None:
     Raises UnknownAgent, LogError, LogMismatch, WorkerStalled, MemberStopped, and KafkaError when there is no broker.
     """
     agents = registry.chosen(names or ())
-    # What an agent loses by a crash of Postgres it derives again, and what the relay has numbered is on disk with
-    # everything before it, so agents need not wait for the disk.
-    opened = database.pool(settings.database_url, size=len(agents) + 4, durable=False)
+    opened = database.pool(settings.database_url, size=len(agents) + 4, session=SESSION)
     async with opened as pool, Waker(pool) as waker:
         await logs.ensure(settings, pool)
         relay = Relay(settings)

@@ -34,7 +34,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # The same examples each time, so that a red test is red for its author; the soak looks for new ones.
+    # The same examples each time, so that a red test is red for its author; the soak looks for new ones, and for more
+    # of them (`tests/examples.py`).
     hypothesis.settings.register_profile("test", derandomize=True, deadline=None)
     hypothesis.settings.register_profile("soak", deadline=None, max_examples=1000)
     hypothesis.settings.load_profile("soak" if config.getoption("--soak") else "test")

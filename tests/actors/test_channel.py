@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from actors.channel import OVERHEAD, PAGE_BYTES, Memory, Publication, Retention
 from actors.log import Record
 from tests.actors.fakes import Text
+from tests.examples import examples
 
 RETENTION = {"a": Retention(size=4, ttl=50), "b": Retention(size=100, ttl=20), "c": Retention(size=0, ttl=50)}
 PLENTY = 1_000_000
@@ -18,7 +19,7 @@ def publication(at: int, channel: str, offset: int, payload: bytes = b"") -> Pub
     return Publication(record, offset)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.lists(
         st.one_of(

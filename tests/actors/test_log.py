@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from actors import log, snapshot
 from actors.log import CHANNEL_LIFE, ID_LIFE, Applied, Hole, Kind, Position, Record, State, apply
+from tests.examples import examples
 
 MINUTE = 60_000
 DAY = 24 * 60 * MINUTE
@@ -113,13 +114,13 @@ def few() -> Iterator[None]:
         yield
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(logs())
 def test_the_fold_equals_the_model(records: list[Record]) -> None:
     assert fold(first(), records) == model(records)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(logs(), st.sets(st.integers(0, 60)))
 def test_a_snapshot_at_any_point_changes_nothing(records: list[Record], points: set[int]) -> None:
     whole = first()
@@ -136,7 +137,7 @@ def test_a_snapshot_at_any_point_changes_nothing(records: list[Record], points: 
     assert list(state.ids) == list(whole.ids)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(logs(), st.integers(0, 60), st.integers(0, 60))
 def test_reading_a_stretch_again_changes_nothing(records: list[Record], a: int, b: int) -> None:
     once, twice = first(), first()
@@ -147,7 +148,7 @@ def test_reading_a_stretch_again_changes_nothing(records: list[Record], a: int, 
     assert twice == once
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(logs())
 def test_numbers_are_dense_in_an_epoch_and_never_given_twice(records: list[Record]) -> None:
     given: dict[tuple[str, str], int] = {}

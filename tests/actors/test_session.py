@@ -19,6 +19,7 @@ from actors.partition import Apply, Gap, Partition, Read
 from actors.session import QUEUE_BYTES, AlreadySubscribed, OutOfReach, Scan, Session
 from tests.actors.fakes import Socket, Text, greeting
 from tests.actors.world import World, no_log, partition, record, remember
+from tests.examples import examples
 
 CLIENTS = 4
 CHANNELS = ("a", "b", "c")
@@ -93,14 +94,14 @@ async def live_through(history: list[tuple[Any, ...]], *, size: int, budget: int
         assert actor.listeners == 0
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.lists(steps, max_size=40))
 def test_when_all_is_remembered_nobody_misses_anything(history: list[tuple[Any, ...]]) -> None:
     with small():
         asyncio.run(live_through(history, size=10_000, budget=10**9))
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(st.lists(losses, max_size=40), st.sampled_from([0, 1, 3, 8]))
 def test_when_little_is_remembered_the_log_helps_or_the_session_is_told(
     history: list[tuple[Any, ...]], size: int

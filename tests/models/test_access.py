@@ -15,6 +15,7 @@ from models.leads import Lead
 from models.opportunities import Opportunity
 from models.tasks import Task
 from models.users import User
+from tests.examples import examples
 from tests.models.conftest import Store
 
 TABLES: dict[str, type[Model]] = {
@@ -58,7 +59,7 @@ async def records(store: Store) -> dict[str, list[dict[str, Any]]]:
     return rows
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(viewer=viewers, entity=st.sampled_from(sorted(TABLES)))
 async def test_one_record_a_query_and_an_audience_agree(
     store: Store, records: dict[str, list[dict[str, Any]]], viewer: Viewer, entity: str

@@ -8,6 +8,7 @@ from collections import Counter
 from hypothesis import HealthCheck, given, settings
 
 from models.capture import CAPTURED
+from tests.examples import examples
 from tests.models.conftest import Store
 from tests.models.programs import Transaction, execute, programs
 from tests.models.replaying import replay, stored
@@ -41,7 +42,7 @@ async def empty(store: Store) -> None:
         await store.pool.execute(f"DELETE FROM {captured.table}")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=SHARED)
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=SHARED)
 @given(program=programs)
 async def test_events_replay_to_the_tables(store: Store, program: list[Transaction]) -> None:
     await empty(store)
@@ -52,7 +53,7 @@ async def test_events_replay_to_the_tables(store: Store, program: list[Transacti
     await check(store)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=SHARED)
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=SHARED)
 @given(program=programs)
 async def test_events_of_concurrent_writers_replay_to_the_tables(store: Store, program: list[Transaction]) -> None:
     await empty(store)

@@ -7,8 +7,9 @@ its victim is chosen, and what it printed is held against the database.
 from __future__ import annotations
 
 import asyncio
+import random
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -21,8 +22,10 @@ from tests.system.stack import ROOT, Stack
 
 CUSTOMERS, ORDERS = 60, 240
 ROWS = CUSTOMERS + ORDERS
-#: Orders there are when the victim dies: the run is well under way and far from its end.
+#: Orders there are when the victim dies: the run is well under way and far from its end. The soak takes any moment.
 UNDER_WAY = 60
+#: Runs in the soak, each with its kill.
+ROUNDS = 5
 
 #: Rows of a run, by its mark; records of it in the audit trail or on the timeline, and how many different events these
 #: are of.
@@ -38,14 +41,15 @@ WHERE e.type = 'contact.created' AND e.data -> 'after' ->> 'email' LIKE lower($1
 
 
 @pytest.mark.parametrize("victim", ["worker", "hub", "postgres", "broker"])
-async def test_the_run_survives_a_kill(stack: Stack, victim: str, tmp_path: Path) -> None:
+async def test_the_run_survives_a_kill(stack: Stack, victim: str, tmp_path: Path, soak: bool) -> None:
     if victim == "broker" and stack.given:
         pytest.skip("Apache Kafka is killed in a test of its own, with a cluster of its own")
-    said = await survived(stack, victim, tmp_path, lambda: stack.kill(victim))
-    assert ("the log began anew" in said) == (victim == "broker")
+    for mark, moment in rounds(victim, soak):
+        said = await survived(stack, mark, moment, tmp_path, lambda: stack.kill(victim))
+        assert ("the log began anew" in said) == (victim == "broker")
 
 
-async def test_the_run_survives_a_kill_of_apache_kafka(tmp_path: Path) -> None:
+async def test_the_run_survives_a_kill_of_apache_kafka(tmp_path: Path, soak: bool) -> None:
     """What Kafka acknowledged is there when it comes back: the follower misses nothing and the log stays the same."""
     cluster = Kafka()
     try:
@@ -63,26 +67,36 @@ async def test_the_run_survives_a_kill_of_apache_kafka(tmp_path: Path) -> None:
 
     try:
         await stack.start()
-        assert "the log began anew" not in await survived(stack, "kafka", tmp_path, kill)
+        for mark, moment in rounds("kafka", soak):
+            assert "the log began anew" not in await survived(stack, mark, moment, tmp_path, kill)
     finally:
         await stack.stop()
         await cluster.stop()
 
 
-async def survived(stack: Stack, mark: str, folder: Path, kill: Callable[[], Awaitable[None]]) -> str:
+def rounds(victim: str, soak: bool) -> Iterator[tuple[str, int]]:
+    """The runs: a mark for their rows, and how many orders there are when the victim dies."""
+    if not soak:
+        yield victim, UNDER_WAY
+        return
+    for number in range(ROUNDS):
+        yield f"{victim}{number}", random.randrange(ORDERS * 9 // 10)
+
+
+async def survived(stack: Stack, mark: str, moment: int, folder: Path, kill: Callable[[], Awaitable[None]]) -> str:
     """Kill in the middle of a run, which must end well all the same; what the run said."""
     file = sample.write(folder / "orders.csv", mark, customers=CUSTOMERS, orders=ORDERS)
     log = folder / "superstore.log"
     run = await superstore(stack, file, log)
     try:
-        await under_way(stack.database, mark)
+        await under_way(stack.database, mark, moment)
         await kill()
         async with asyncio.timeout(180):
             code = await run.wait()
     finally:
         await stop(run)
     said = log.read_text()
-    assert code == 0, f"{said}\n{tail(stack.log, lines=60)}"
+    assert code == 0, f"killed at {moment}: {said}\n{tail(stack.log, lines=60)}"
     for line in (f"rows sent: {ROWS}", f"audit records: {ROWS}", f"timeline items: {ROWS}", f"frames received: {ROWS}"):
         assert line in said, said
     assert await counts(stack.database, mark) == (ROWS, (ROWS, ROWS), (ROWS, ROWS))
@@ -106,12 +120,12 @@ async def superstore(stack: Stack, file: Path, log: Path) -> asyncio.subprocess.
     return await spawn(argv, log=log)
 
 
-async def under_way(database: str, mark: str) -> None:
-    """Wait until part of the run is in the database."""
+async def under_way(database: str, mark: str, moment: int) -> None:
+    """Wait until the customers and so many orders of a run are in the database."""
     connection = await asyncpg.connect(database)
     try:
         async with asyncio.timeout(120):
-            while await connection.fetchval(WRITTEN, mark) < CUSTOMERS + UNDER_WAY:
+            while await connection.fetchval(WRITTEN, mark) < CUSTOMERS + moment:
                 await asyncio.sleep(0.01)
     finally:
         await connection.close()
