@@ -54,6 +54,11 @@ class Cursor:
         self.offset = batch[-1].offset
         return True
 
+    def visible(self, batch: Sequence[Publication]) -> list[Publication]:
+        """Those of a batch that the session may see."""
+        sight = _sight(self.session.admits, batch)
+        return [publication for publication, seen in zip(batch, sight, strict=True) if seen]
+
     def notice(self, at_least: int, offset: int, due: list[Session] | None = None) -> None:
         """Tell the session where it stands, if at least so many publications were withheld from it."""
         frame = self.session.codec.position

@@ -110,6 +110,8 @@ class State:
     mark: int
     #: Partition time in ms; 0 before the first tick.
     time: int = 0
+    #: Kafka offset of the youngest record that made a channel which was forgotten; -1 if none was.
+    forgotten: int = -1
     #: Kafka timestamp of the record at `next` - 1, by which a snapshot knows its log again; 0 before any.
     timestamp: int = 0
     #: By name, the longest unused first.
@@ -130,6 +132,30 @@ class State:
         """Where a channel stands; ("", 0) while there is none: it gets its epoch when it is made."""
         known = self.channels.get(channel)
         return Position("", 0) if known is None else Position(self.epoch(known.made), known.offset)
+
+    def told(self, channel: str) -> str:
+        """The epoch a client is told: the channel's, or that it was not made before this Kafka offset."""
+        return self.top(channel).epoch or f"{self._unmade}{self.next}"
+
+    def reaches(self, channel: str, since: Position) -> bool:
+        """Whether a client that was told this place saw the channel as it is now; an empty epoch stands for any.
+
+        One that was told the channel is not made saw its first making since. That is the present one if no channel made
+        later than that was ever forgotten.
+        """
+        top, known = self.top(channel), self.channels.get(channel)
+        if since.offset > top.offset:
+            return False
+        if since.epoch in ("", top.epoch):
+            return True
+        before = since.epoch.removeprefix(self._unmade)
+        if before == since.epoch or not (before.isascii() and before.isdigit() and len(before) < 20):
+            return False
+        return self.forgotten < int(before) <= (self.next if known is None else known.made)
+
+    @property
+    def _unmade(self) -> str:
+        return f"{self.incarnation}-new-"
 
     def settled(self, channel: str, id: str) -> Position | None:
         """The place that a record from outside got within the last five minutes."""
@@ -166,7 +192,7 @@ def _publish(state: State, record: Record) -> Applied:
     if channel is None:
         channel = state.channels[record.channel] = Channel(record.offset, 1, state.time)
         if len(state.channels) > CHANNELS:
-            state.channels.popitem(last=False)
+            _forget_oldest(state)
     else:
         channel.offset += 1
         channel.used = state.time
@@ -187,6 +213,12 @@ def _tick(state: State, time: int) -> None:
             state.ids[key] = seen._replace(time=time)
     state.time = time
     while state.channels and next(iter(state.channels.values())).used < time - CHANNEL_LIFE:
-        state.channels.popitem(last=False)
+        _forget_oldest(state)
     while state.ids and next(iter(state.ids.values())).time < time - ID_LIFE:
         state.ids.popitem(last=False)
+
+
+def _forget_oldest(state: State) -> None:
+    """Forget the channel that was not used for longest."""
+    _, channel = state.channels.popitem(last=False)
+    state.forgotten = max(state.forgotten, channel.made)

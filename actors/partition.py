@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -18,6 +17,21 @@ from actors.channel import Memory, Publication, Retention
 from actors.delivery import WITHHELD, Cursor, Listeners
 from actors.kernel import Actor, Message
 from actors.log import Applied, Hole, Position, Record, State, apply
+from actors.messages import (
+    Apply,
+    Folded,
+    Gap,
+    Page,
+    Read,
+    Recover,
+    Resume,
+    Settled,
+    Snapshot,
+    Subscribe,
+    Subscribed,
+    TakeSnapshot,
+    Unsubscribe,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from actors.session import Session
@@ -29,120 +43,6 @@ PAGE = 256
 
 #: A batch is delivered when its payloads come to this many bytes, so that no transport is given more at a time.
 BATCH_BYTES = 256 * 1024
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Apply(Message["Folded"]):
-    """Fold records, in the order of the log. Answered with Folded when they are delivered."""
-
-    records: Sequence[Record]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Folded:
-    """How far the fold is."""
-
-    #: Kafka offset of the next record.
-    next: int
-    #: The relay's number of the last numbered record.
-    mark: int
-    #: Relay's numbers are missing; said once for each mark.
-    hole: Hole | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Subscribe(Message["Subscribed | Gap"]):
-    """Let a cursor listen. Answered with Subscribed, after `greet`'s frame was written; or with a Gap, when `since`
-    lies before what is remembered: then nothing is written and nobody listens yet.
-    """
-
-    cursor: Cursor
-    #: Where the client left; None to begin at the top. An empty epoch stands for any.
-    since: Position | None = None
-    #: Makes the reply that must stand before the channel's first frame.
-    greet: Callable[[Subscribed], bytes]
-    #: `since` may lie before what is remembered: the log was seen to reach back to it.
-    scanned: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Subscribed:
-    """Where a subscription begins: what follows is everything after `offset` that the session may see."""
-
-    epoch: str
-    offset: int
-    #: Whether it goes on from where the client left.
-    recovered: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Gap:
-    """Publications after `since` that are not remembered here; they are in the Kafka partition, before `before`."""
-
-    channel: str
-    epoch: str
-    #: Number of the last publication the reader has.
-    since: int
-    #: Kafka offset where memory begins; what is wanted lies below it.
-    before: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Resume(Message["Gap | None"]):
-    """Bring a cursor a page nearer to the top, or live. Answered with None, or with a Gap."""
-
-    cursor: Cursor
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Unsubscribe(Message[None]):
-    """Forget a cursor."""
-
-    cursor: Cursor
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Read(Message["Page"]):
-    """Read a channel's publications after `since` (None: from the oldest remembered). Answered with a Page."""
-
-    channel: str
-    since: int | None
-    limit: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Page:
-    """What Read found; `gap` says that publications between `since` and the first of them are not remembered."""
-
-    #: Where the channel stands.
-    top: Position
-    publications: Sequence[Publication]
-    gap: Gap | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settled(Message[Position]):
-    """Wait until a record from outside is folded. Answered with its Position; a repeat with that of the first."""
-
-    channel: str
-    id: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TakeSnapshot(Message["Snapshot"]):
-    """Answered with a Snapshot."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Snapshot:
-    """What another node, or this one tomorrow, goes on from."""
-
-    #: Kafka offset of the next record to fold.
-    next: int
-    #: Kafka timestamp in ms of the record before it, 0 if there was none.
-    timestamp: int
-    #: For Partition(state=...), by way of `actors.snapshot.decode`.
-    state: bytes
 
 
 class Partition(Actor):
@@ -178,6 +78,7 @@ class Partition(Actor):
         self._handlers: dict[type[Message[Any]], Callable[[Any], Any]] = {
             Apply: self._apply,
             Subscribe: self._subscribe,
+            Recover: self._recover,
             Resume: self._resume,
             Unsubscribe: self._unsubscribe,
             Read: self._read,
@@ -265,20 +166,45 @@ class Partition(Actor):
     def _subscribe(self, message: Subscribe) -> Subscribed | Gap:
         cursor, since = message.cursor, message.since
         top = self._state.top(cursor.channel)
-        recovered = since is not None and since.epoch in ("", top.epoch) and since.offset <= top.offset
+        recovered = since is not None and self._state.reaches(cursor.channel, since)
         offset = since.offset if since is not None and recovered else top.offset
         if offset < top.offset and not message.scanned and self._memory.read(cursor.channel, offset, 1) is None:
             return self._gap(cursor.channel, top, offset)
-        subscribed = Subscribed(epoch=top.epoch, offset=offset, recovered=recovered)
+        subscribed = Subscribed(epoch=self._state.told(cursor.channel), offset=offset, recovered=recovered)
+        self._listen(cursor, offset, subscribed, message.greet)
+        return subscribed
+
+    def _recover(self, message: Recover) -> Subscribed | Gap:
+        cursor, since = message.cursor, message.since
+        top, epoch = self._state.top(cursor.channel), self._state.told(cursor.channel)
+        subscribed = Subscribed(epoch=epoch, offset=top.offset, recovered=False)
+        if self._state.reaches(cursor.channel, since):
+            found, at = list(message.found), message.at
+            while at < top.offset and len(found) <= message.limit:
+                page = self._memory.read(cursor.channel, at, PAGE)
+                if page is None:
+                    return self._gap(cursor.channel, top, at)
+                found += cursor.visible(page)
+                at = page[-1].offset
+            if len(found) <= message.limit:
+                offset = since.offset if found else top.offset
+                subscribed = Subscribed(epoch=epoch, offset=offset, recovered=True, publications=found)
+        self._listen(cursor, top.offset, subscribed, message.greet)
+        return subscribed
+
+    def _listen(
+        self, cursor: Cursor, offset: int, subscribed: Subscribed, greet: Callable[[Subscribed], bytes]
+    ) -> None:
+        """Greet, and let a cursor follow from this number."""
+        top = self._state.top(cursor.channel)
         cursor.epoch, cursor.offset = top.epoch, offset
-        cursor.session.send(message.greet(subscribed))
+        cursor.session.send(greet(subscribed))
         listeners = self._listeners.setdefault(cursor.channel, Listeners())
         if offset == top.offset:
             listeners.follow(cursor)
         else:
             cursor.resuming = True
             listeners.wait(cursor)
-        return subscribed
 
     def _resume(self, message: Resume) -> Gap | None:
         cursor = message.cursor
@@ -312,17 +238,22 @@ class Partition(Actor):
     # Reading.
 
     def _read(self, message: Read) -> Page:
-        top = self._state.top(message.channel)
-        oldest = self._memory.oldest(message.channel) if top.epoch else None
-        since = message.since
+        channel, since = message.channel, message.since
+        top = self._state.top(channel)
+        told = Position(self._state.told(channel), top.offset)
         if since is None:
-            since = top.offset if oldest is None else oldest.offset - 1
-        if since >= top.offset:
-            return Page(top=top, publications=(), gap=None)
-        page = self._memory.read(message.channel, since, message.limit)
+            oldest = self._memory.oldest(channel) if top.epoch else None
+            after = top.offset if oldest is None else oldest.offset - 1
+        elif self._state.reaches(channel, since):
+            after = since.offset
+        else:
+            return Page(top=told, reached=False)
+        if after >= top.offset:
+            return Page(top=told)
+        page = self._memory.read(channel, after, message.limit)
         if page is None:
-            return Page(top=top, publications=(), gap=self._gap(message.channel, top, since))
-        return Page(top=top, publications=page, gap=None)
+            return Page(top=told, gap=self._gap(channel, top, after))
+        return Page(top=told, publications=page)
 
     def _gap(self, channel: str, top: Position, since: int) -> Gap:
         oldest = self._memory.oldest(channel)

@@ -21,7 +21,8 @@ from actors.channel import Codec, Publication
 from actors.delivery import WITHHELD, Admits, Cursor
 from actors.kernel import ActorError, ActorStopped
 from actors.log import Position
-from actors.partition import Gap, Partition, Resume, Subscribe, Subscribed, Unsubscribe
+from actors.messages import Gap, Recover, Resume, Subscribe, Subscribed, Unsubscribe
+from actors.partition import Partition
 
 log = structlog.get_logger()
 
@@ -69,10 +70,12 @@ class Session:
         admits: Admits,
         partition: Callable[[str], Partition],
         scan: Scan,
+        lost: Callable[[str], None] | None = None,
     ) -> None:
         """`admits` must not raise; sessions of one viewer should share it, then an audience is judged once for them.
 
-        `partition` knows the actor that owns a channel.
+        `partition` knows the actor that owns a channel. `lost` is told when a channel began anew, so that the session
+        no longer listens to it; without it the session is closed.
         """
         self.codec = codec
         self.admits = admits
@@ -83,6 +86,7 @@ class Session:
         self._transport = transport
         self._partition = partition
         self._scan = scan
+        self._lost = lost
         #: Whether it stopped receiving: the transport is full, or the session closed.
         self._held = False
         self._closed = False
@@ -107,6 +111,32 @@ class Session:
             answer = await self._subscribe_from_log(partition, cursor, answer, greet)
         self._go_on()
         return answer
+
+    async def recover(self, channel: str, *, since: Position, limit: int, greet: Greet) -> Subscribed:
+        """Listen to a channel from the top, with all that followed `since` in the greeting, or nothing of it.
+
+        Nothing if the client left another channel of that name, if it is more than `limit`, or if the log no longer
+        reaches back. Raises like `subscribe`.
+        """
+        if channel in self.cursors:
+            raise AlreadySubscribed(channel)
+        cursor = self.cursors[channel] = Cursor(self, channel)
+        partition = self._partition(channel)
+        at, found = since.offset, list[Publication]()
+        while True:
+            answer = await partition.ask(
+                Recover(cursor=cursor, since=since, at=at, found=found, limit=limit, greet=greet)
+            )
+            if isinstance(answer, Subscribed):
+                self._go_on()
+                return answer
+            try:
+                page = await self._scan(answer)
+            except OutOfReach:
+                limit = -1
+            else:
+                found += cursor.visible(page)
+                at = page[-1].offset
 
     async def unsubscribe(self, channel: str) -> None:
         """Stop listening; nothing of the channel follows."""
@@ -179,8 +209,12 @@ class Session:
             self._gathered.clear()
 
     def lost(self, cursor: Cursor) -> None:
-        """A channel began anew, so that the cursor stands nowhere."""
-        self.close(*closes.INSUFFICIENT_STATE)
+        """A channel began anew, so that the cursor stands nowhere; nobody delivers to it any more."""
+        if self._lost is None:
+            self.close(*closes.INSUFFICIENT_STATE)
+        else:
+            del self.cursors[cursor.channel]
+            self._lost(cursor.channel)
 
     # Catching up.
 

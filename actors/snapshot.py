@@ -18,7 +18,7 @@ from actors.channel import Publication
 from actors.log import Channel, Seen, State
 
 #: Changes with the format; a snapshot of another format is not read.
-FORMAT = 1
+FORMAT = 2
 
 
 class SnapshotError(ValueError):
@@ -47,6 +47,7 @@ def encode(state: State, remembered: Iterable[Publication] = ()) -> bytes:
                 "next": state.next,
                 "mark": state.mark,
                 "time": state.time,
+                "forgotten": state.forgotten,
                 "timestamp": state.timestamp,
                 "names": list(state.channels),
                 "made": [channel.made for channel in channels],
@@ -73,6 +74,7 @@ def decode(data: bytes) -> Restored:
             next=content["next"],
             mark=content["mark"],
             time=content["time"],
+            forgotten=content["forgotten"],
             timestamp=content["timestamp"],
             channels=OrderedDict((name, Channel(made, offset, used)) for name, made, offset, used in columns),
             ids=OrderedDict(((channel, id), Seen(*seen)) for channel, id, *seen in content["ids"]),

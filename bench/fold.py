@@ -17,7 +17,8 @@ from contextlib import contextmanager
 
 from actors.channel import Publication, Retention
 from actors.log import Record, State, apply
-from actors.partition import Apply, Gap, Partition, Subscribed
+from actors.messages import Apply, Gap, Subscribed
+from actors.partition import Partition
 from actors.session import OutOfReach, Session
 from actors.snapshot import decode, encode
 

@@ -17,7 +17,8 @@ from prometheus_client import Gauge
 
 from actors.channel import Publication, Retention
 from actors.log import Position, State
-from actors.partition import Gap, Partition, Read, Settled, TakeSnapshot
+from actors.messages import Gap, Read, Settled, TakeSnapshot
+from actors.partition import Partition
 from actors.snapshot import Restored
 from hub import guard
 from hub.errors import unavailable
@@ -108,8 +109,7 @@ class Fold:
         """Give the fold a moment to reach a place another node has shown already, if this one is behind."""
         if since.epoch and not since.epoch.startswith(self.log.incarnation):
             return
-        top = (await self.partition(channel).ask(Read(channel=channel, since=None, limit=1))).top
-        if since.offset <= top.offset and since.epoch in ("", top.epoch):
+        if (await self.partition(channel).ask(Read(channel=channel, since=since, limit=0))).reached:
             return
         place = TopicPartition(self._topic, partition_of(channel))
         with suppress(TimeoutError, KafkaError):  # then the client is told that it was not recovered

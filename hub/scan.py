@@ -20,7 +20,8 @@ from prometheus_client import Counter
 
 from actors.channel import PAGE_BYTES, Publication
 from actors.log import Applied, Record, State, apply
-from actors.partition import PAGE, Gap
+from actors.messages import Gap
+from actors.partition import PAGE
 from actors.session import OutOfReach
 from hub.errors import unavailable
 from hub.publications import decode

@@ -12,7 +12,7 @@ import asyncpg
 import structlog
 
 from actors.log import State
-from actors.partition import Snapshot
+from actors.messages import Snapshot
 from actors.snapshot import Restored, SnapshotError, decode
 
 log = structlog.get_logger()

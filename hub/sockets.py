@@ -2,7 +2,7 @@
 
 A client that names where it left (`?since=<offset>&epoch=<epoch>`) is sent everything after it, however much that is.
 The greeting says where it stands; each frame carries its `offset`; a `position` says where a client stands that was not
-allowed to see what came, or whose channel was just made. Until then such a channel's epoch is `<incarnation>-new`.
+allowed to see what came, or whose channel was just made.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from actors import closes
 from actors.delivery import Admits
 from actors.kernel import ActorError
 from actors.log import Position
-from actors.partition import Subscribed
+from actors.messages import Subscribed
 from actors.session import Session
 from hub import frames
 from hub.errors import Invalid, Unauthenticated, Unavailable
@@ -70,7 +70,7 @@ async def _serve(request: web.Request, endpoint: str, channel_of: Callable[[View
     viewer, claims = await authenticate(request.app, _token(request, protocols), within=ROLE_WITHIN)
     if not fold.ready:
         raise Unavailable("This node is still reading the log; try again.")
-    since = _since(request, fold.log.incarnation)
+    since = _since(request)
     socket = web.WebSocketResponse(
         compress=False, heartbeat=KEEPALIVE, max_msg_size=LARGEST_MESSAGE, protocols=protocols[:1]
     )
@@ -102,19 +102,19 @@ async def _subscribe(fold: Fold, session: Session, channel: str, since: Position
     try:
         if since is not None:
             await fold.await_place(channel, since)
-        await session.subscribe(channel, since=since, greet=partial(_greet, channel, fold.log.incarnation))
+        await session.subscribe(channel, since=since, greet=partial(_greet, channel))
     except (ActorError, ScanError) as error:
         log.warning("subscribe_failed", channel=channel, error=repr(error))
         session.close(*closes.INTERNAL)
 
 
-def _greet(channel: str, incarnation: str, subscribed: Subscribed) -> bytes:
+def _greet(channel: str, subscribed: Subscribed) -> bytes:
     return frames.message(
         {
             "type": "connection_established",
             "message": f"Following {channel}.",
             "channel": channel,
-            "epoch": subscribed.epoch or _unmade(incarnation),
+            "epoch": subscribed.epoch,
             "offset": subscribed.offset,
             "recovered": subscribed.recovered,
         }
@@ -185,20 +185,14 @@ def _token(request: web.Request, protocols: Sequence[str]) -> str:
     return token
 
 
-def _since(request: web.Request, incarnation: str) -> Position | None:
+def _since(request: web.Request) -> Position | None:
     """Where the client left, if it says so. Raises Invalid."""
     offset, epoch = request.query.get("since"), request.query.get("epoch", "")
     if offset is None:
         return None
     if not (offset.isascii() and offset.isdigit() and len(offset) <= 16):
         raise Invalid({"since": ["Must be the offset of the last frame received, a whole number from 0."]})
-    since = Position(epoch, int(offset))
-    return Position("", 0) if since == (_unmade(incarnation), 0) else since
-
-
-def _unmade(incarnation: str) -> str:
-    """What stands for the epoch of a channel nothing was said on yet."""
-    return f"{incarnation}-new"
+    return Position(epoch, int(offset))
 
 
 def _at(claims: Claims, act: Callable[[], None]) -> asyncio.TimerHandle:

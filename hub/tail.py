@@ -16,7 +16,8 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 from prometheus_client import Counter, Gauge
 
 from actors.log import State
-from actors.partition import Apply, Partition
+from actors.messages import Apply
+from actors.partition import Partition
 from hub.publications import decode
 from streams.log import LogError
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from actors.channel import Publication
-from actors.partition import Subscribed
+from actors.messages import Subscribed
 
 
 class Socket:

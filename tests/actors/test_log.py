@@ -158,6 +158,30 @@ def test_numbers_are_dense_in_an_epoch_and_never_given_twice(records: list[Recor
             given[result.channel, result.epoch] = result.offset
 
 
+@settings(max_examples=examples(300), deadline=None)
+@given(logs(), st.integers(0, 60), st.integers(0, 60))
+def test_a_place_told_before_is_known_again_only_if_the_channel_is_still_the_one_it_was(
+    records: list[Record], a: int, b: int
+) -> None:
+    """Whoever was told a place saw the life of the channel that was then, or else the first one after it."""
+    state = first()
+    results = fold(state, records[: min(a, b)])
+    channels = ["activity", "#1", "lead:7", "lead:8", "x"]
+    places = {channel: Position(state.told(channel), state.top(channel).offset) for channel in channels}
+    lives = {channel: [place.epoch] for channel, place in places.items() if state.top(channel).epoch}
+    forgotten = state.forgotten
+    results = fold(state, records[min(a, b) :])
+    for result in results:
+        if isinstance(result, Applied) and result.new and result.offset == 1:
+            lives.setdefault(result.channel, []).append(result.epoch)
+    for channel, place in places.items():
+        seen, now = (lives.get(channel) or [""])[0], state.top(channel).epoch
+        if state.reaches(channel, place):
+            assert now == seen
+        elif now == seen:
+            assert state.forgotten != forgotten  # caution: some channel was forgotten, and it is not known which
+
+
 def test_a_channel_counts_from_one_in_an_epoch_named_by_its_first_record() -> None:
     state = first()
     assert state.top("a") == Position("", 0)

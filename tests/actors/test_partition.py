@@ -9,17 +9,8 @@ import pytest
 from actors.channel import Retention
 from actors.kernel import ActorStopped
 from actors.log import CHANNEL_LIFE, Hole, Position, Record
-from actors.partition import (
-    Apply,
-    Folded,
-    Gap,
-    Page,
-    Partition,
-    Read,
-    Settled,
-    Snapshot,
-    TakeSnapshot,
-)
+from actors.messages import Apply, Folded, Gap, Page, Read, Settled, Snapshot, TakeSnapshot
+from actors.partition import Partition
 from actors.session import Session
 from actors.snapshot import decode
 from tests.actors.fakes import Frame, Socket, Text, greeting
@@ -122,7 +113,7 @@ async def test_a_client_that_was_first_learns_the_epoch_with_the_first_publicati
         await join(actor, socket, Text()).subscribe("a", greet=greeting("a"))
         await publish(actor, record(7))
         assert socket.received == [
-            Frame("greeting", "a"),
+            Frame("greeting", "a", "0badcafe-new-0"),
             Frame("position", "a", "0badcafe-7", 0),
             Frame("pub", "a", "", 1, "7"),
         ]
@@ -140,6 +131,10 @@ async def test_a_client_that_was_first_learns_the_epoch_with_the_first_publicati
         (Position("", 4), False, 3),
         (Position("0badcafe-1", 1), False, 3),
         (Position("feedf00d-0", 1), False, 3),
+        (Position("0badcafe-new-0", 2), True, 2),
+        (Position("0badcafe-new-1", 2), False, 3),
+        (Position("0badcafe-new-", 2), False, 3),
+        (Position("feedf00d-new-0", 2), False, 3),
     ],
 )
 async def test_a_position_is_recovered_if_it_is_one_of_this_channel(
@@ -169,7 +164,7 @@ async def test_a_channel_that_begins_anew_in_mid_batch_tells_its_subscribers_and
         await publish(actor, record(2), tick(3, NOW + CHANNEL_LIFE + 1), record(4), record(5))
         assert [f.payload for f in socket.received if f.what == "pub"] == ["2"]
         assert socket.closed == (3010, "insufficient state")
-        page = await actor.ask(Read(channel="a", since=0, limit=10))
+        page = await actor.ask(Read(channel="a", since=Position("", 0), limit=10))
         assert page.top == Position("0badcafe-4", 2)
         assert [p.record.offset for p in page.publications] == [4, 5]
 
@@ -207,16 +202,16 @@ async def test_a_publish_is_answered_when_it_is_folded_and_a_repeat_with_the_fir
 async def test_reading_says_where_memory_begins() -> None:
     async with partition(Retention(size=3, ttl=60)) as actor:
         assert await actor.ask(Read(channel="a", since=None, limit=10)) == Page(
-            top=Position("", 0), publications=(), gap=None
+            top=Position("0badcafe-new-0", 0), publications=(), gap=None
         )
         await publish(actor, *[record(10 + at) for at in range(8)])
         page = await actor.ask(Read(channel="a", since=None, limit=2))
         assert [p.offset for p in page.publications] == [6, 7]
         assert page.top == Position("0badcafe-10", 8)
-        page = await actor.ask(Read(channel="a", since=4, limit=2))
+        page = await actor.ask(Read(channel="a", since=Position("", 4), limit=2))
         assert page.gap == Gap(channel="a", epoch="0badcafe-10", since=4, before=15)
         assert not page.publications
-        assert not (await actor.ask(Read(channel="a", since=8, limit=2))).publications
+        assert not (await actor.ask(Read(channel="a", since=Position("", 8), limit=2))).publications
 
 
 async def test_a_partition_goes_on_from_a_snapshot_and_reads_again_what_was_remembered() -> None:
@@ -235,7 +230,7 @@ async def test_a_partition_goes_on_from_a_snapshot_and_reads_again_what_was_reme
     async with second:
         assert second.read_from == 6
         await publish(second, *records[6:9])
-        page = await second.ask(Read(channel="a", since=5, limit=10))
+        page = await second.ask(Read(channel="a", since=Position("", 5), limit=10))
         assert page.gap is not None
         await publish(second, *records[9:])
         again = [await second.ask(Read(channel=c, since=None, limit=10)) for c in "ab"]

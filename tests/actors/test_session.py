@@ -15,7 +15,8 @@ from actors import delivery, log
 from actors import partition as partition_module
 from actors.channel import Publication
 from actors.log import Position
-from actors.partition import Apply, Gap, Partition, Read
+from actors.messages import Apply, Gap, Read
+from actors.partition import Partition
 from actors.session import QUEUE_BYTES, AlreadySubscribed, OutOfReach, Scan, Session
 from tests.actors.fakes import Socket, Text, greeting
 from tests.actors.world import World, no_log, partition, record, remember

@@ -9,8 +9,8 @@ import pytest
 from aiokafka.admin import NewTopic
 
 from actors.channel import Retention
-from actors.log import State
-from actors.partition import Read
+from actors.log import Position, State
+from actors.messages import Read
 from hub import fold, scan, snapshots
 from models import database
 from settings import Settings
@@ -203,7 +203,9 @@ async def test_a_starting_node_remembers_what_was_remembered(here: Settings, mon
             await folded(hub, partition_of("activity"), 300)
             await hub.fold.take_snapshots([0] * PARTITIONS)
         async with node(here) as hub:
-            page = await hub.fold.partition("activity").ask(Read(channel="activity", since=0, limit=10_000))
+            page = await hub.fold.partition("activity").ask(
+                Read(channel="activity", since=Position("", 0), limit=10_000)
+            )
             assert page.gap is None
             async with hub.socket("/ws/activity/", users["admin"], since=0) as client:
                 assert [frame["id"] for frame in await client.take(300)] == list(range(1, 301))

@@ -10,7 +10,7 @@ import pytest
 
 from actors import snapshot
 from actors.log import State
-from actors.partition import Snapshot
+from actors.messages import Snapshot
 from hub import snapshots
 from hub.snapshots import Snapshots
 from models import database as models_database

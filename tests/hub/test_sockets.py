@@ -44,11 +44,12 @@ async def test_a_frame_reaches_its_socket(settings: Settings) -> None:
         outside(settings) as log,
         hub.socket("/ws/activity/", users["admin"]) as client,
     ):
+        incarnation, next = hub.fold.log.incarnation, hub.fold.partition("activity").read_from
         assert client.greeting == {
             "type": "connection_established",
             "message": "Following activity.",
             "channel": "activity",
-            "epoch": f"{hub.fold.log.incarnation}-new",
+            "epoch": f"{incarnation}-new-{next}",
             "offset": 0,
             "recovered": False,
         }
