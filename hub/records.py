@@ -107,6 +107,7 @@ class Records:
         viewer, key = request[VIEWER], _id(request)
         body = await read_object(request)
         changes = not body.keys().isdisjoint(self.resource.writable)
+        # What is sent back is compared with what is shown, and what changes nothing is answered with it.
         whole = not (changes and body.keys().isdisjoint(self.resource.fixed))
         while True:
             row = await self._readable(self.resource.detailed if whole else self.resource.access, key, viewer)
