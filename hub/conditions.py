@@ -1,4 +1,4 @@
-"""The WHERE of a history query, put together from what a request asks for and what the viewer may see."""
+"""The WHERE of a list's query, put together from what a request asks for and what the viewer may see."""
 
 from __future__ import annotations
 
@@ -52,6 +52,14 @@ class Conditions:
             except Mistake:
                 raise Invalid({name: ["Must be a date or a date with a time, such as 2026-03-31T14:30:00Z."]}) from None
             self.add(f"{column} {compare} {{}}", at)
+
+    def visible(self, viewer: Viewer, entity: str, table: str) -> None:
+        """Keep the records of a table that the viewer may read."""
+        self.of_viewer(visible_sql(viewer, entity, table, me="{}"), viewer)
+
+    def of_viewer(self, condition: str, viewer: Viewer) -> None:
+        """Add a condition in which each `{}` stands for the viewer's id."""
+        self.add(condition, *[viewer.id] * condition.count("{}"))
 
     def readable(self, viewer: Viewer, type_column: str, id_column: str, resources: tuple[Resource, ...]) -> None:
         """Keep the history of records the viewer may read now.

@@ -24,8 +24,8 @@ from hub.kinds import SERIAL, Choice, Kind, Text
 from hub.leads import LEADS
 from hub.opportunities import OPPORTUNITIES
 from hub.requests import VIEWER
-from hub.resource import Row
 from hub.responses import respond
+from hub.selection import Row
 from hub.tasks import TASKS
 from hub.users import full_name
 from models.audit import AuditAction

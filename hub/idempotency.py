@@ -50,23 +50,23 @@ class Answer:
     body: dict[str, Any]
 
 
-#: Does the work, inside the transaction.
+#: Does the work, in one statement or in a `transaction`: there is none around it unless the request has a key.
 Work = Callable[[], Awaitable[Answer]]
 #: Whether the caller may still have the answer with this body.
 Permitted = Callable[[dict[str, Any]], Awaitable[bool]]
 
 
 async def once(request: web.Request, raw: bytes, work: Work, permitted: Permitted) -> web.Response:
-    """Do the work in one transaction, or give the answer it had under the same key.
+    """Do the work, or give the answer it had under the same key.
 
     Raises KeyReused if the key came with another body, Forbidden if the caller may not have that answer any more,
     Invalid for a key that is none.
     """
     key = _key(request)
+    if key is None:
+        answer = await work()
+        return responses.respond(answer.body, status=answer.status)
     async with transaction(context(request)) as connection:
-        if key is None:
-            answer = await work()
-            return responses.respond(answer.body, status=answer.status)
         scope = [request[VIEWER].id, request.method, request.path.rstrip("/"), key]
         digest = hashlib.sha256(raw).digest()
         claimed = await connection.execute_query_dict(CLAIM, [*scope, digest])

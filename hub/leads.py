@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from tortoise.expressions import Q
-
 from hub.kinds import SERIAL, Choice, Decimal, Email, Integer, Moment, Object, Tags, Text
 from hub.resource import (
     FILTERED,
@@ -25,7 +23,7 @@ from models.leads import Lead, LeadSource, LeadStatus, Priority
 FULL_NAME = Computed("full_name", ("first_name", "last_name"), "{} {}".format)
 
 #: Records that are assigned to the caller.
-ASSIGNED_TO_ME = Preset("assigned_to_me", lambda viewer: Q(assigned_to_id=viewer.id))
+ASSIGNED_TO_ME = Preset("assigned_to_me", "assigned_to_id = {}")
 
 LEADS = Resource(
     path="leads",

@@ -13,16 +13,15 @@ from typing import Any
 import asyncpg
 from aiohttp import web
 from tortoise.exceptions import IntegrityError
-from tortoise.expressions import Q
-from tortoise.models import Model
-from tortoise.queryset import QuerySet
 
 from hub import idempotency, pages
+from hub.conditions import Conditions
 from hub.errors import NON_FIELD, Forbidden, Invalid, NotFound
 from hub.kinds import SERIAL, Flag, Mistake
 from hub.requests import VIEWER, context, parse_object, read_object
-from hub.resource import FILTERED, ORDERED, Reference, Resource, Row
+from hub.resource import FILTERED, ORDERED, Reference, Resource
 from hub.responses import respond
+from hub.selection import Row, Selection
 from models.access import Action, Viewer, may
 from models.database import transaction
 
@@ -32,7 +31,6 @@ class Records:
 
     def __init__(self, resource: Resource) -> None:
         self.resource = resource
-        self._listed, self._detailed = resource.paths(listed=True), resource.paths(listed=False)
         self._filters = resource.used(FILTERED)
         self._presets = {preset.name: preset for preset in resource.presets}
         self._ordered = tuple(resource.used(ORDERED))
@@ -44,10 +42,10 @@ class Records:
         given = pages.query(request, self._parameters)
         page = pages.page(given)
         order = pages.ordering(given, self._ordered, "-created_at")
-        query = await self._narrowed(given, viewer)
-        count = await query.count()
+        conditions = await self._narrowed(given, viewer)
+        count = await self.resource.access.count(conditions.sql, conditions.values)
         page.within(count)
-        rows = await query.order_by(*order).offset(page.offset).limit(page.size).values(*self._listed)
+        rows = await self.resource.listed.page(conditions.sql, conditions.values, order, page.size, page.offset)
         results = [self.resource.show(row, viewer, listed=True) for row in rows]
         return respond(page.envelope(request.url, count, results))
 
@@ -69,20 +67,21 @@ class Records:
             if not may(viewer, Action.CREATE, self.resource.entity, columns):
                 raise Forbidden
             try:
-                record = await self.resource.model.create(**columns)
+                row = await self.resource.detailed.inserted(columns, context(request))
             except IntegrityError as error:
                 raise self._conflict(error) from error
-            return idempotency.Answer(status=201, body=await self._shown(record.pk, viewer))
+            return idempotency.Answer(status=201, body=self._shown(row, viewer))
 
         async def permitted(answer: dict[str, Any]) -> bool:
-            rows = await self.resource.model.filter(id=answer["id"]).values(*self.resource.access_paths())
-            return not rows or may(viewer, Action.READ, self.resource.entity, rows[0])
+            row = await self.resource.access.one(answer["id"])
+            return row is None or self.resource.seen(row, "", viewer)
 
         return await idempotency.once(request, raw, work, permitted)
 
     async def retrieve(self, request: web.Request) -> web.Response:
         """One record."""
-        return respond(await self._detail(_id(request), request[VIEWER]))
+        viewer = request[VIEWER]
+        return respond(self._shown(await self._readable(self.resource.detailed, _id(request), viewer), viewer))
 
     async def put(self, request: web.Request) -> web.Response:
         """Change a record; every required field must be there."""
@@ -96,7 +95,7 @@ class Records:
         """Remove a record, and what cannot be without it. Forbidden if the caller may not remove all of that."""
         key, viewer = _id(request), request[VIEWER]
         async with transaction(context(request)):
-            await self._held(key, viewer, Action.DELETE)
+            self._allow(Action.DELETE, await self._readable(self.resource.access, key, viewer, held=True), viewer)
             for one in self.resource.dependents:
                 rows = await one.model.filter(**{one.column: key}).values()
                 if not all(may(viewer, Action.DELETE, one.entity, row) for row in rows):
@@ -107,51 +106,59 @@ class Records:
     async def _change(self, request: web.Request, *, partial: bool) -> web.Response:
         viewer, key = request[VIEWER], _id(request)
         body = await read_object(request)
-        async with transaction(context(request)):
-            row = await self._held(key, viewer, Action.UPDATE)
+        changes = not body.keys().isdisjoint(self.resource.writable)
+        # What is sent back is compared with what is shown, and what changes nothing is answered with it.
+        whole = not (changes and body.keys().isdisjoint(self.resource.fixed))
+        while True:
+            row = await self._readable(self.resource.detailed if whole else self.resource.access, key, viewer)
+            self._allow(Action.UPDATE, row, viewer)
             values = self.resource.read(body, partial=partial)
-            if body.keys() & self.resource.fixed:
-                self.resource.unchanged(body, await self._shown(key, viewer))
+            if whole:
+                self.resource.unchanged(body, self._shown(row, viewer))
             columns = await self._columns(values, viewer, row)
-            if columns:
-                try:
-                    await self.resource.model.filter(id=key).update(**columns)
-                except IntegrityError as error:
-                    raise self._conflict(error) from error
-            detail = await self._shown(key, viewer)
-        return respond(detail)
+            if not changes:
+                return respond(self._shown(row, viewer))
+            judged = {path: row[path] for path in self.resource.access_paths() if path != "id"}
+            try:
+                changed = await self.resource.detailed.updated(key, columns, judged, context(request))
+            except IntegrityError as error:
+                raise self._conflict(error) from error
+            if changed is not None:
+                return respond(self._shown(changed, viewer))
+            # Meanwhile somebody changed what it was judged by, or deleted it.
 
-    async def _narrowed(self, given: Mapping[str, str], viewer: Viewer) -> QuerySet[Model]:
+    async def _narrowed(self, given: Mapping[str, str], viewer: Viewer) -> Conditions:
         """The records the viewer may see, narrowed by the filters given."""
-        query = self.resource.model.filter(self.resource.within(viewer))
+        conditions = Conditions()
+        conditions.visible(viewer, self.resource.entity, self.resource.table)
         wrong: dict[str, list[str]] = {}
         for name, text in given.items():
             try:
                 if preset := self._presets.get(name):
-                    query = query.filter(preset.condition(viewer)) if Flag().read_text(text) else query
+                    if Flag().read_text(text):
+                        conditions.of_viewer(preset.condition, viewer)
                 elif field := self._filters.get(name):
                     value = field.kind.read_text(text)
                     if isinstance(field, Reference):
                         await _find(field, value, viewer)
-                    query = query.filter(**{field.column: value})
+                    conditions.add(f"{field.column} = {{}}", value)
             except Mistake as mistake:
                 wrong[name] = [str(mistake)]
         if wrong:
             raise Invalid(wrong)
-        return query
+        return conditions
 
-    async def _held(self, key: int, viewer: Viewer, action: Action) -> Row:
-        """What the access rules see of a record, locked until the transaction ends.
-
-        Raises NotFound if the viewer may not read it, Forbidden if they may not do that to it.
-        """
-        record = await self.resource.model.filter(id=key).select_for_update(no_key=action is Action.UPDATE).first()
-        row = {path: getattr(record, path, None) for path in self.resource.access_paths()}
-        if record is None or not may(viewer, Action.READ, self.resource.entity, row):
+    async def _readable(self, what: Selection, key: int, viewer: Viewer, *, held: bool = False) -> Row:
+        """A record as one of the resource's selections has it. Raises NotFound if the viewer may not read it."""
+        row = await what.one(key, held=held)
+        if row is None or not self.resource.seen(row, "", viewer):
             raise NotFound
+        return row
+
+    def _allow(self, action: Action, row: Row, viewer: Viewer) -> None:
+        """Raise Forbidden if the viewer may not do that to a record."""
         if not may(viewer, action, self.resource.entity, row):
             raise Forbidden
-        return row
 
     async def _columns(self, values: Mapping[str, Any], viewer: Viewer, row: Row | None = None) -> dict[str, Any]:
         """Columns for field values. Raises Invalid for a new reference to what the viewer cannot see."""
@@ -169,15 +176,8 @@ class Records:
             raise Invalid(wrong)
         return columns
 
-    async def _detail(self, key: int, viewer: Viewer) -> dict[str, Any]:
-        """The record as the viewer may see it. Raises NotFound."""
-        return await self._shown(key, viewer, self.resource.within(viewer))
-
-    async def _shown(self, key: int, viewer: Viewer, *conditions: Q) -> dict[str, Any]:
-        rows = await self.resource.model.filter(*conditions, id=key).values(*self._detailed)
-        if not rows:
-            raise NotFound
-        return self.resource.show(rows[0], viewer, listed=False)
+    def _shown(self, row: Row, viewer: Viewer) -> dict[str, Any]:
+        return self.resource.show(row, viewer, listed=False)
 
     def _conflict(self, error: IntegrityError) -> Invalid:
         """What to say when the database refuses a value that another record has, or that refers to one just gone."""
@@ -193,7 +193,8 @@ class Records:
 
 async def _find(field: Reference, key: int, viewer: Viewer) -> None:
     """Raise Mistake unless the record referred to is there for the viewer."""
-    if not await field.to.model.filter(field.to.within(viewer), id=key).exists():
+    row = await field.to.access.one(key)
+    if row is None or not field.to.seen(row, "", viewer):
         raise Mistake(f"There is no {field.to.entity} {key}.")
 
 

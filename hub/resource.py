@@ -15,15 +15,13 @@ from functools import cached_property
 from typing import Any
 
 import orjson
-from tortoise.expressions import Q
 from tortoise.models import Model
 
 from hub.errors import Invalid
 from hub.kinds import SERIAL, Choice, Kind, Mistake, Text
 from hub.responses import dump
-from models.access import Action, Viewer, may, visible
-
-Row = Mapping[str, Any]
+from hub.selection import Row, Selection
+from models.access import Action, Viewer, may
 
 
 class Use(Flag):
@@ -174,7 +172,8 @@ class Preset:
     """A filter with a name of its own, such as `?overdue=true`; `false` does not narrow."""
 
     name: str
-    condition: Callable[[Viewer], Q]
+    #: In SQL; each `{}` in it stands for the viewer's id.
+    condition: str
 
 
 @dataclass(frozen=True)
@@ -276,15 +275,31 @@ class Resource:
             paths.extend(field.paths(at, listed))
         return list(dict.fromkeys(paths))
 
+    @property
+    def table(self) -> str:
+        """The name of its table."""
+        return self.model._meta.db_table
+
+    @cached_property
+    def access(self) -> Selection:
+        """What the access rules look at."""
+        return Selection(self.model, self.access_paths())
+
+    @cached_property
+    def listed(self) -> Selection:
+        """What a list shows."""
+        return Selection(self.model, self.paths(listed=True))
+
+    @cached_property
+    def detailed(self) -> Selection:
+        """What a detail shows."""
+        return Selection(self.model, self.paths(listed=False))
+
     def show(self, row: Row, viewer: Viewer, *, listed: bool, at: str = "") -> dict[str, Any]:
         """The record as the viewer may see it."""
         return {key: value for field in self.fields for key, value in field.show(row, at, listed, viewer)}
 
-    def within(self, viewer: Viewer) -> Q:
-        """The condition for those the viewer may refer to and see."""
-        return Q() if self.shared else visible(viewer, self.entity)
-
     def seen(self, row: Row, at: str, viewer: Viewer) -> bool:
-        """The same for the one at that path of a row."""
+        """Whether the viewer may refer to and see the one at that path of a row."""
         one = {path.removeprefix(at): row[path] for path in self.access_paths(at)}
         return self.shared or may(viewer, Action.READ, self.entity, one)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from tortoise.expressions import Q
-
 from hub.kinds import SERIAL, Choice, Moment, Text
 from hub.leads import ASSIGNED_TO_ME
 from hub.resource import (
@@ -23,14 +19,11 @@ from hub.resource import (
     Resource,
 )
 from hub.users import USERS
-from models.access import Viewer
 from models.leads import Priority
 from models.tasks import Task, TaskStatus, TaskType
 
-
-def overdue(_viewer: Viewer) -> Q:
-    """Due, and still to be done."""
-    return Q(due_date__lt=datetime.now(UTC), status__in=(TaskStatus.PENDING, TaskStatus.IN_PROGRESS))
+#: Due, and still to be done.
+OVERDUE = Preset("overdue", f"due_date < now() AND status IN ('{TaskStatus.PENDING}', '{TaskStatus.IN_PROGRESS}')")
 
 
 TASKS = Resource(
@@ -39,7 +32,7 @@ TASKS = Resource(
     model=Task,
     called=Computed("title", ("title",), str),
     author="created_by",
-    presets=(ASSIGNED_TO_ME, Preset("overdue", overdue)),
+    presets=(ASSIGNED_TO_ME, OVERDUE),
     fields=(
         Field("id", SERIAL, READ_ONLY | LISTED),
         Field("title", Text(200), REQUIRED | LISTED),

@@ -16,8 +16,8 @@ from hub.keys import POOL
 from hub.kinds import SERIAL, Choice, Integer, Kind, Mistake, Text
 from hub.pages import Page
 from hub.requests import VIEWER
-from hub.resource import Row
 from hub.responses import respond
+from hub.selection import Row
 from models.access import Role
 from models.timeline import ItemType
 
@@ -88,7 +88,10 @@ async def _readable(request: web.Request, entity: str, key: str) -> bool:
     except Mistake:
         return False
     resource = BY_ENTITY.get(entity)
-    return resource is not None and await resource.model.filter(resource.within(request[VIEWER]), id=int(key)).exists()
+    if resource is None:
+        return False
+    row = await resource.access.one(int(key))
+    return row is not None and resource.seen(row, "", request[VIEWER])
 
 
 async def _read(request: web.Request, conditions: Conditions, page: Page) -> tuple[int, Any]:

@@ -1,7 +1,7 @@
 """Who may do what to which record: one table of rules that guards REST, queries, subscription and delivery.
 
-`may` judges one record, `visible` and `visible_sql` filter queries, `audience` says who may see a publication about a
-record. All four read `RULES`, and a property test holds them against each other in Postgres.
+`may` judges one record, `visible_sql` filters queries, `audience` says who may see a publication about a record. All
+three read `RULES`, and a property test holds them against each other in Postgres.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
-from tortoise.expressions import Q
 
 
 class Role(StrEnum):
@@ -157,23 +156,16 @@ def may(viewer: Viewer, action: Action, entity: str, row: Mapping[str, Any] | No
     return reach.holds(viewer.id, row)
 
 
-def visible(viewer: Viewer, entity: str) -> Q:
-    """The filter that keeps the records this user may read."""
-    reach = _reach(viewer.role, Action.READ, entity)
-    if reach.everything:
-        return Q()
-    filters: dict[str, Any] = {column: viewer.id for column in reach.own}
-    if reach.unless is not None:
-        filters[f"{reach.unless}__isnull"] = True
-    return Q(join_type=Q.OR, **filters) if filters else Q(pk__in=[])
+def visible_sql(viewer: Viewer, entity: str, alias: str, *, me: str | None = None) -> str:
+    """The SQL condition that keeps the records this user may read, on the table `alias`.
 
-
-def visible_sql(viewer: Viewer, entity: str, alias: str) -> str:
-    """The same as an SQL condition on the table `alias`."""
+    The user's id stands in it as a number, or as `me`.
+    """
+    me = str(int(viewer.id)) if me is None else me
     reach = _reach(viewer.role, Action.READ, entity)
     if reach.everything:
         return "TRUE"
-    matches = [f"{alias}.{column} = {int(viewer.id)}" for column in reach.own]
+    matches = [f"{alias}.{column} = {me}" for column in reach.own]
     if reach.unless is not None:
         matches.append(f"{alias}.{reach.unless} IS NULL")
     return f"({' OR '.join(matches)})" if matches else "FALSE"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,12 @@ from weakref import WeakKeyDictionary
 
 import asyncpg
 import orjson
-from tortoise.backends.base.client import BaseDBAsyncClient, TransactionContext, TransactionContextPooled
+from tortoise.backends.base.client import (
+    BaseDBAsyncClient,
+    TransactionalDBClient,
+    TransactionContext,
+    TransactionContextPooled,
+)
 from tortoise.connection import get_connections
 from tortoise.context import TortoiseContext, get_current_context, require_context
 from tortoise.transactions import in_transaction
@@ -34,6 +39,10 @@ MODULES = (
 )
 
 APPLICATION = "switchboard"
+
+#: For the RETURNING of a statement that may be a transaction of its own: what it changes is captured under the context
+#: whose JSON is that parameter. Capture comes after the last row was returned.
+UNDER = "set_config('hub.context', ${}, true)"
 
 _wakers: WeakKeyDictionary[TortoiseContext, Waker] = WeakKeyDictionary()
 
@@ -143,7 +152,24 @@ async def transaction(context: Context) -> AsyncIterator[BaseDBAsyncClient]:
         stack.push_async_exit(scope)
         await client.execute_query("SELECT set_config('hub.context', $1, true)", [context.json()])
         yield client
-    if isinstance(scope, TransactionContextPooled) and (waker := _wakers.get(require_context())):
+    if isinstance(scope, TransactionContextPooled):
+        _wake()
+
+
+async def execute(sql: str, values: Sequence[Any], *, changes: bool = False) -> list[dict[str, Any]]:
+    """The rows of a plain statement, in the transaction that is open here or else in one of its own.
+
+    One that `changes` something stands for itself (`UNDER`), and wakes on its commit as `transaction` does.
+    """
+    client = get_connections().get("default")
+    rows = await client.execute_query_dict(sql, list(values))
+    if changes and not isinstance(client, TransactionalDBClient):
+        _wake()
+    return rows
+
+
+def _wake() -> None:
+    if waker := _wakers.get(require_context()):
         waker.wake()
 
 

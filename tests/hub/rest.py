@@ -98,6 +98,15 @@ class Rest:
         """How many events there are."""
         return int(await self.pool.fetchval("SELECT count(*) FROM events"))
 
+    async def blocked(self, count: int) -> None:
+        """Wait until so many connections wait for a lock."""
+        waiting = 0
+        while waiting < count:
+            waiting = await self.pool.fetchval(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted"
+                " AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())"
+            )
+
 
 def token(user_id: int, *, kind: tokens.Kind = tokens.Kind.ACCESS, minutes: float = 5) -> str:
     """A signed token."""

@@ -58,7 +58,7 @@ async def test_a_repeat_goes_on_when_the_first_rolls_back(rest: Rest) -> None:
         await blocker.start()
         await connection.execute("LOCK TABLE crm_contacts IN EXCLUSIVE MODE")
         calls = [asyncio.ensure_future(admin.post("/api/v1/contacts/", CONTACT, key="k")) for _ in range(2)]
-        await _waiting(rest, 2)
+        await rest.blocked(2)
         # Whichever is first fails on this contact; the other takes the key over and fails too, on its own account.
         await connection.execute(
             "INSERT INTO crm_contacts (first_name, last_name, email) VALUES ('x', 'y', $1)", CONTACT["email"]
@@ -67,17 +67,6 @@ async def test_a_repeat_goes_on_when_the_first_rolls_back(rest: Rest) -> None:
     assert {answer.status for answer in await asyncio.gather(*calls)} == {400}
     await rest.pool.execute("DELETE FROM crm_contacts")
     assert (await admin.post("/api/v1/contacts/", CONTACT, key="k")).status == 201
-
-
-async def _waiting(rest: Rest, count: int) -> None:
-    """Until so many connections wait for a lock."""
-    while True:
-        blocked = await rest.pool.fetchval(
-            "SELECT count(*) FROM pg_locks WHERE NOT granted"
-            " AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())"
-        )
-        if blocked >= count:
-            return
 
 
 async def test_a_refused_request_leaves_its_key_free(rest: Rest) -> None:

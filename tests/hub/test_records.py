@@ -6,6 +6,8 @@ import asyncio
 import itertools
 from typing import Any
 
+import pytest
+
 from models.access import Role
 from tests.hub.rest import CONTACT, LEAD, Caller, Rest
 
@@ -117,6 +119,32 @@ async def test_a_patch_that_changes_nothing_leaves_nothing(rest: Rest) -> None:
     answer = await admin.put(f"/api/v1/leads/{lead['id']}/", lead)
     assert (answer.status, answer.body) == (200, lead)
     assert await rest.changes() == before
+
+
+MEANWHILE = [
+    ("UPDATE crm_leads SET assigned_to_id = {admin}, owner_id = {admin}", 404, 1),
+    ("DELETE FROM crm_leads", 404, 1),
+    # What it is not judged by may change: both changes are kept.
+    ("UPDATE crm_leads SET phone = '5'", 200, 2),
+    ("UPDATE crm_leads SET assigned_to_id = NULL", 200, 2),
+]
+
+
+@pytest.mark.parametrize(("change", "status", "changes"), MEANWHILE)
+async def test_what_changes_while_a_patch_waits_counts(rest: Rest, change: str, status: int, changes: int) -> None:
+    admin, rep = await rest.user(), await rest.user(Role.SALES_REP)
+    lead = await created(admin, "leads", {**LEAD, "assigned_to": rep.id})
+    before = await rest.changes()
+    async with rest.pool.acquire() as connection, connection.transaction():
+        await connection.execute(change.format(admin=admin.id))
+        call = asyncio.ensure_future(rep.patch(f"/api/v1/leads/{lead['id']}/", {"notes": "late"}))
+        await rest.blocked(1)
+    answer = await call
+    assert answer.status == status
+    assert await rest.changes() == before + changes
+    if status == 200:
+        (row,) = await rest.pool.fetch("SELECT phone, assigned_to_id, notes FROM crm_leads")
+        assert tuple(row) == (answer.body["phone"], answer.body["assigned_to"], "late")
 
 
 async def test_each_change_says_who_and_which_request(rest: Rest) -> None:

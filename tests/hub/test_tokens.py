@@ -30,6 +30,14 @@ def test_what_is_signed_is_read_back() -> None:
     assert claims.expires - claims.issued == 300
 
 
+def test_a_token_that_was_good_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    token = encoded()
+    tokens.read(SECRET, token, Kind.ACCESS)
+    monkeypatch.setattr(time, "time", lambda: CLAIMS["exp"])
+    with pytest.raises(TokenError, match="expired"):
+        tokens.read(SECRET, token, Kind.ACCESS)
+
+
 def test_the_claims_are_those_of_the_reference() -> None:
     token = tokens.sign(SECRET, tokens.claim(Kind.ACCESS, 7, 5))
     assert jwt.get_unverified_header(token)["alg"] == "HS256"

@@ -45,6 +45,23 @@ async def test_the_orm_wakes_when_the_outermost_transaction_commits(store: Store
     await listener.close()
 
 
+async def test_a_statement_of_its_own_wakes_if_it_changes(store: Store) -> None:
+    insert = f"INSERT INTO crm_leads (first_name, last_name, email) VALUES ($1, $1, $1) RETURNING {databases.UNDER}"
+    values = ["a", Context(actor=5).json()]
+    async with Waker(store.pool) as waker, databases.orm(store.url, size=2, waker=waker):
+        await databases.execute("SELECT 1", [])
+        async with databases.transaction(Context(actor=6)):
+            await databases.execute(insert.format(2), values, changes=True)
+            assert not waker._dirty.is_set()
+        listener, woken = await listen(store)
+        await databases.execute(insert.format(2), values, changes=True)
+        async with asyncio.timeout(10):
+            await woken.wait()
+    await listener.close()
+    assert [event["context"]["actor"] for event in await store.events()] == [5, 5]
+    assert await store.pool.fetchval("SELECT current_setting('hub.context', true)") in (None, "")
+
+
 async def test_many_commits_are_few_notifications(store: Store) -> None:
     heard: list[object] = []
     first, last = asyncio.Event(), asyncio.Event()

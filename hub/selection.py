@@ -1,0 +1,108 @@
+"""What is read of a table's rows and of the rows they refer to: one statement, whose text is made once.
+
+Tortoise writes the SELECT of some ORM paths with its joins. That takes longer than all the rest of a request and gives
+the same text each time, so it is kept. Which rows stands before it: a SELECT of some, or the INSERT or UPDATE whose
+outcome is to be seen, so that a change and what is answered to it are one round trip and one state of the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from tortoise.fields import Field
+from tortoise.models import Model
+
+from models import database
+from models.database import Context
+
+Row = Mapping[str, Any]
+
+
+class Selection:
+    """Some ORM paths of a model. Rows have a value for each, as the ORM gives it."""
+
+    def __init__(self, model: type[Model], paths: Iterable[str]) -> None:
+        self._model = model
+        self._paths = tuple(paths)
+
+    async def one(self, key: int, *, held: bool = False) -> Row | None:
+        """The row with this id, None if there is none; `held` keeps others from changing it in this transaction."""
+        rows = await self._of(f'SELECT * FROM "{self._table}" WHERE id = $1{" FOR UPDATE" * held}', [key])
+        return rows[0] if rows else None
+
+    async def page(self, where: str, values: Sequence[Any], order: Sequence[str], limit: int, offset: int) -> list[Row]:
+        """Rows that a condition keeps, ordered by columns; a minus before one means descending."""
+        names = [f'"{self._table}"."{term.removeprefix("-")}"{" DESC" * term.startswith("-")}' for term in order]
+        terms = f" ORDER BY {', '.join(names)}"
+        here = len(values) + 1
+        source = f'SELECT * FROM "{self._table}" WHERE {where}{terms} LIMIT ${here} OFFSET ${here + 1}'
+        return await self._of(source, [*values, limit, offset], then=terms)
+
+    async def count(self, where: str, values: Sequence[Any]) -> int:
+        """How many rows a condition keeps."""
+        (row,) = await database.execute(f'SELECT count(*) FROM "{self._table}" WHERE {where}', values)
+        return int(row["count"])
+
+    async def inserted(self, columns: Row, context: Context) -> Row:
+        """A new row with these columns. Raises IntegrityError."""
+        names = ", ".join(f'"{name}"' for name in columns)
+        places = ", ".join(f"${place}" for place in range(1, len(columns) + 1))
+        source = f'INSERT INTO "{self._table}" ({names}) VALUES ({places})'
+        (row,) = await self._changed(source, self._stored(columns), context)
+        return row
+
+    async def updated(self, key: int, columns: Row, known: Row, context: Context) -> Row | None:
+        """The row with these columns changed, None if `known` is not what stands there. Raises IntegrityError."""
+        first = len(known) + 2
+        conditions = [f' AND "{name}" IS NOT DISTINCT FROM ${place}' for place, name in enumerate(known, 2)]
+        changes = ", ".join(f'"{name}" = ${place}' for place, name in enumerate(columns, first))
+        source = f'UPDATE "{self._table}" SET {changes} WHERE id = $1{"".join(conditions)}'
+        rows = await self._changed(source, [key, *known.values(), *self._stored(columns)], context)
+        return rows[0] if rows else None
+
+    async def _changed(self, source: str, values: Sequence[Any], context: Context) -> list[Row]:
+        returning = f"{source} RETURNING *, {database.UNDER.format(len(values) + 1)}"
+        return await self._of(returning, [*values, context.json()], changes=True)
+
+    async def _of(self, source: str, values: Sequence[Any], *, then: str = "", changes: bool = False) -> list[Row]:
+        """What is selected of the rows that a statement gives."""
+        columns, joins = self._select
+        sql = f'WITH chosen AS ({source}) {columns} FROM chosen AS "{self._table}"{joins}{then}'
+        rows = await database.execute(sql, values, changes=changes)
+        for row in rows:
+            for path, read in self._readers:
+                row[path] = read(row[path])
+        return list(rows)
+
+    @property
+    def _table(self) -> str:
+        return self._model._meta.db_table
+
+    @cached_property
+    def _select(self) -> tuple[str, str]:
+        """The SELECT, before and after it names the table."""
+        text = self._model.all().values(*self._paths).sql()
+        columns, joins = text.split(f' FROM "{self._table}"')
+        return columns, joins
+
+    @cached_property
+    def _readers(self) -> list[tuple[str, Callable[[Any], Any]]]:
+        """How what asyncpg gives becomes what the ORM gives, for the paths where that is not the same."""
+        fields = {path: _field(self._model, path) for path in self._paths}
+        return [(path, field.to_python_value) for path, (field, native) in fields.items() if not native]
+
+    def _stored(self, columns: Row) -> list[Any]:
+        """Values as the columns take them."""
+        fields = self._model._meta.fields_map
+        return [fields[name].to_db_value(value, self._model) for name, value in columns.items()]
+
+
+def _field(model: type[Model], path: str) -> tuple[Field[Any], bool]:
+    """The field a path leads to, and whether asyncpg gives its values as they are."""
+    name, _, rest = path.partition("__")
+    field = model._meta.fields_map[name]
+    if rest:
+        return _field(field.related_model, rest)  # type: ignore[attr-defined]
+    return field, any(native == name for _, native, _ in model._meta.db_native_fields)
