@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -91,8 +92,24 @@ def encode(row: Mapping[str, Any], n: int) -> bytes:
     return orjson.dumps(envelope)
 
 
+#: Records whose events are remembered for a moment, and the largest of them, in bytes: every agent of a worker is given
+#: the same ones.
+SHARED, LARGEST_SHARED = 256, 16 * 1024
+
+
 def decode(value: bytes, topic: str, partition: int) -> Event:
-    """The event in a structured record. Raises EnvelopeError if it is none of ours."""
+    """The event in a structured record, not to be changed. Raises EnvelopeError if it is none of ours."""
+    if len(value) <= LARGEST_SHARED:
+        return _shared(value, topic, partition)
+    return _decode(value, topic, partition)
+
+
+@lru_cache(maxsize=SHARED)
+def _shared(value: bytes, topic: str, partition: int) -> Event:
+    return _decode(value, topic, partition)
+
+
+def _decode(value: bytes, topic: str, partition: int) -> Event:
     try:
         envelope = exact.loads(value)
         context = {name: envelope[attr] for attr, name in CONTEXT_ATTRIBUTES.items() if attr in envelope}

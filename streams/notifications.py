@@ -14,7 +14,7 @@ from models.access import Role, Viewer
 from models.events import NewEvent
 from models.notifications import NotificationType
 from streams import changes, descriptions, frames, images
-from streams.agent import Agent, derived_id
+from streams.agent import LINGER, Agent, derived_id
 from streams.changes import Change
 from streams.envelope import Event
 from streams.images import Images
@@ -140,5 +140,5 @@ NOTIFICATIONS = Agent(
     derive=derive,
     tables=("notifications",),
     publishes=True,
-    linger=0.005,
+    linger=LINGER,
 )
