@@ -92,5 +92,5 @@ class Message:
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_number", {one.number: (name, one) for name, one in self.fields.items()})
         object.__setattr__(self, "zeros", {name: one.zero for name, one in self.fields.items()})
-        relied_on = {name: one.zero for name, one in self.fields.items() if one.always}
-        object.__setattr__(self, "relied_on", {name: zero or {} for name, zero in relied_on.items()})
+        relied_on = {name: {} if one.many is Many.MAP else one.zero for name, one in self.fields.items() if one.always}
+        object.__setattr__(self, "relied_on", relied_on)
