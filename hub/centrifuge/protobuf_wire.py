@@ -2,6 +2,9 @@
 
 Strict where a peer cannot mean it: a known field with another wire type, text that is not UTF-8, a length beyond the
 end. What the table does not know is skipped, for newer clients send more.
+
+Not the official library: it reads into objects of its own, which would then be turned into what JSON gives at once,
+and it takes a field of the wrong type for one it does not know. The tests hold this module against it.
 """
 
 from __future__ import annotations
@@ -182,7 +185,8 @@ def _text(chunk: bytes) -> str:
         raise Malformed("no UTF-8") from None
 
 
-_SIGNED: Mapping[Kind, Callable[[int], int]] = {
+#: Kinds whose varint is not the number itself.
+_DECODED: Mapping[Kind, Callable[[int], int]] = {
     Kind.BOOL: bool,
     Kind.SINT64: lambda word: word >> 1 ^ -(word & 1),
 }
@@ -190,8 +194,8 @@ _SIGNED: Mapping[Kind, Callable[[int], int]] = {
 
 def _number(kind: Kind, word: int) -> int:
     """The number in a varint's 64 bits."""
-    if kind in _SIGNED:
-        return _SIGNED[kind](word)
+    if kind in _DECODED:
+        return _DECODED[kind](word)
     least, greatest = RANGES[kind]
     bits = greatest - least
     word &= bits
