@@ -1,4 +1,4 @@
-"""What the two plain endpoints send: JSON objects, each a ready WebSocket text frame.
+"""Ready WebSocket frames, and what the two plain endpoints send in them: JSON objects.
 
 A frame is encoded once per publication and the same bytes go to every socket, so payloads are spliced as bytes and
 never parsed: an agent's `{"type": ..., ...}` gets its `offset`, anything from outside becomes the `data` of a
@@ -13,18 +13,27 @@ import orjson
 
 from actors.channel import Publication
 
-#: First byte of an unfragmented text frame.
-TEXT = 0x81
+#: First bytes of unfragmented frames.
+TEXT, BINARY = 0x81, 0x82
 
 
 def text(payload: bytes) -> bytes:
     """A WebSocket text frame from server to client, header and all (RFC 6455: servers do not mask)."""
+    return _frame(TEXT, payload)
+
+
+def binary(payload: bytes) -> bytes:
+    """The same for a binary frame."""
+    return _frame(BINARY, payload)
+
+
+def _frame(first: int, payload: bytes) -> bytes:
     size = len(payload)
     if size < 126:
-        return bytes((TEXT, size)) + payload
+        return bytes((first, size)) + payload
     if size < 65_536:
-        return bytes((TEXT, 126)) + size.to_bytes(2, "big") + payload
-    return bytes((TEXT, 127)) + size.to_bytes(8, "big") + payload
+        return bytes((first, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((first, 127)) + size.to_bytes(8, "big") + payload
 
 
 def message(content: dict[str, Any]) -> bytes:

@@ -17,8 +17,9 @@ import structlog
 from aiohttp import web
 from prometheus_client import Gauge
 
-from actors.closes import Close
+from actors.closes import SHUTDOWN
 from actors.session import Session
+from hub.centrifuge.codes import GONE, RECONNECT
 from hub.errors import unavailable
 from hub.keys import POOL
 from models.access import Role, Viewer
@@ -30,12 +31,6 @@ ROUND = 10.0
 
 #: Sessions that are told to leave at a time, and seconds between.
 BATCH, PAUSE = 200, 0.05
-
-SHUTDOWN = Close(3001, "shutdown")
-EXPIRED = Close(3005, "connection expired")
-RECONNECT = Close(3011, "force reconnect")
-BAD_REQUEST = Close(3501, "bad request")
-GONE = Close(3503, "force disconnect")
 
 CONNECTIONS = Gauge("hub_connections", "Open sockets", ["endpoint"])
 

@@ -24,12 +24,13 @@ from actors.log import Position
 from actors.messages import Subscribed
 from actors.session import Session
 from hub import frames
+from hub.centrifuge.codes import BAD_REQUEST, EXPIRED
 from hub.errors import Invalid, Unauthenticated, Unavailable
 from hub.fold import FOLD, Fold
 from hub.reading import mark_read
 from hub.requests import authenticate, bearer
 from hub.scan import ScanError
-from hub.sessions import BAD_REQUEST, EXPIRED, SESSIONS
+from hub.sessions import SESSIONS
 from hub.tokens import Claims
 from hub.transport import Transport
 from models.access import Audience, Viewer

@@ -16,9 +16,10 @@ from hub import frames
         (65_536, b"\x81\x7f" + (65_536).to_bytes(8, "big")),
     ],
 )
-def test_text_frame_states_its_length(size: int, header: bytes) -> None:
+def test_a_frame_states_its_length(size: int, header: bytes) -> None:
     payload = b"x" * size
     assert frames.text(payload) == header + payload
+    assert frames.binary(payload) == b"\x82" + header[1:] + payload
 
 
 @pytest.mark.parametrize(

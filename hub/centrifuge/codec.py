@@ -1,0 +1,128 @@
+"""What both wire formats of the protocol do: commands out of frames, and messages and ready frames out of values.
+
+A message is one reply or push, complete; a frame is what a transport sends at once, and holds one message or several.
+Values are named as in the JSON form (see `schema`), and payloads are bytes of JSON text in either format's content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, get_args
+
+from actors.channel import Codec
+from hub.centrifuge.codes import Error
+from hub.centrifuge.schema import MESSAGES
+
+Method = Literal[
+    "connect",
+    "subscribe",
+    "unsubscribe",
+    "publish",
+    "presence",
+    "presence_stats",
+    "history",
+    "ping",
+    "send",
+    "rpc",
+    "refresh",
+    "sub_refresh",
+]
+
+Push = Literal["pub", "join", "leave", "unsubscribe", "message", "subscribe", "connect", "disconnect", "refresh"]
+
+Content = Mapping[str, Any]
+
+
+class Malformed(ValueError):
+    """What a client sent is not the protocol."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """What a client asks. Without id and method it is a pong."""
+
+    #: From 1; 0 for a pong and for a `send` that has none.
+    id: int = 0
+    #: None for a pong, and for a method nobody here knows.
+    method: Method | None = None
+    #: Every field of the request, zero when it was not sent; a message that was not sent is None.
+    request: Content = field(default_factory=dict)
+
+    @property
+    def pong(self) -> bool:
+        """Whether it only answers a ping."""
+        return self.id == 0 and self.method is None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Emulation:
+    """The commands of a client whose transport only goes down, sent beside it."""
+
+    node: str
+    session: str
+    #: A frame of the transport's format.
+    data: bytes
+
+
+class WireFormat(Codec, Protocol):
+    """JSON or Protobuf. There is one object for each kind of frame, so that every publication is encoded once."""
+
+    #: The message that wants a pong.
+    ping: bytes
+
+    def decode(self, frame: bytes | str) -> list[Command]:
+        """The commands of a frame, in order, at least one. Raises Malformed."""
+
+    def emulation(self, body: bytes) -> Emulation:
+        """The body of a request that carries commands beside their transport. Raises Malformed."""
+
+    def reply(self, id: int, method: Method, result: Content) -> bytes:
+        """The message that answers a command. Zeros may be left out. Raises KeyError for a field there is not."""
+
+    def error(self, id: int, error: Error) -> bytes:
+        """The message that refuses a command."""
+
+    def push(self, channel: str, kind: Push, content: Content) -> bytes:
+        """A message nobody asked for; one that is not about a channel has "" for it."""
+
+    def publication_push(
+        self,
+        channel: str,
+        data: bytes,
+        offset: int,
+        *,
+        info: Content | None = None,
+        tags: Mapping[str, str] | None = None,
+        delta: bool = False,
+        key: str = "",
+    ) -> bytes:
+        """The push of a publication. `offset` 0 means it has none; `info` is the ClientInfo of who published.
+
+        For a subscription with deltas, `data` comes from `delta_data`.
+        """
+
+    def delta_data(self, data: bytes) -> bytes:
+        """A publication's payload, or a delta to the one before, as a subscription with deltas wants it."""
+
+    def frame(self, *messages: bytes) -> bytes:
+        """One ready frame that carries these messages, at least one."""
+
+
+COMMAND = MESSAGES["Command"]
+REPLY = MESSAGES["Reply"]
+PUBLICATION = MESSAGES["Publication"]
+EMULATION = MESSAGES["EmulationRequest"]
+
+PONG = Command()
+
+
+def command(content: Content) -> Command:
+    """The command in the fields of a Command message; of several requests the first in the table. Raises Malformed."""
+    id: int = content["id"]
+    for method in get_args(Method):
+        if (request := content[method]) is not None:
+            if not id and method != "send":
+                raise Malformed(f"{method} has no id")
+            return Command(id=id, method=method, request=request)
+    return Command(id=id) if id else PONG
