@@ -20,12 +20,8 @@ async def may_subscribe(viewer: Viewer, channel: CrmChannel) -> bool:
     if viewer.role in (Role.ADMIN, Role.MANAGER):
         return True  # of a deleted record, too
     if channel.entity == "job":
-        return _is_uuid(channel.id) and await Job.filter(id=channel.id, created_by_id=viewer.id).exists()
+        return await Job.filter(id=channel.id, created_by_id=viewer.id).exists()
     resource = _BY_ENTITY.get(channel.entity)
     if resource is None:
         return may(viewer, Action.READ, channel.entity, {})
     return await resource.model.filter(resource.within(viewer), id=int(channel.id)).exists()
-
-
-def _is_uuid(id: str) -> bool:
-    return not id.isdigit()

@@ -6,7 +6,8 @@
     timeline:<entity>:<id>     what happened to one of these
     job:<id> campaign:<id> widget:<id> dashboard:<id>
 
-An id is written in one way only: a serial number without leading zeros, or for the last four also a UUID in lower case.
+An id is written in one way only: a serial number without leading zeros, or a UUID in lower case. A job has a UUID, a
+user or record a serial number, the others may have either.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ _CHANNEL = re.compile(
     rf"(?P<activity>activity)"
     rf"|\#(?P<personal>{_SERIAL})"
     rf"|(?P<timeline>timeline:)?(?P<record>{'|'.join(RECORDS)}):(?P<record_id>{_SERIAL})"
-    rf"|(?P<thing>{'|'.join(THINGS)}):(?P<thing_id>{_SERIAL}|{_UUID})"
+    rf"|(?P<thing>{'|'.join(THINGS)}):(?P<thing_id>{_UUID}|(?<!job:){_SERIAL})"
 )
 
 #: Largest serial number.
