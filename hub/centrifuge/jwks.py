@@ -63,21 +63,24 @@ class KeySet:
 
     def __init__(self, source: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._source = source
+        self._shown = urlsplit(source).hostname or source
         self._clock = clock
         self._keys: Mapping[str, Key] = {}
         #: When the last read began, and the last one that succeeded.
         self._tried = self._read = float("-inf")
-        self._reading = asyncio.Lock()
+        #: The read that is under way. It belongs to all who wait for it, and goes on when one of them goes away.
+        self._reading: asyncio.Task[None] | None = None
 
     async def find(self, kid: str) -> Key | None:
         """The key of that id; None if the set has none. Raises KeysUnavailable if that cannot be told now."""
         asked = self._clock()
         known = self._keys.get(kid)
-        if known is not None and (self._fresh or self._reading.locked()):
+        if known is not None and (self._fresh or self._reading):
             return known
-        async with self._reading:
-            if kid not in self._keys or not self._fresh:
-                await self._refresh()
+        if self._reading is None and asked - self._tried >= PAUSE:
+            self._reading = asyncio.create_task(self._refresh())
+        if self._reading is not None:
+            await asyncio.shield(self._reading)
         found = self._keys.get(kid)
         if found is None and self._read < asked:
             raise KeysUnavailable
@@ -88,18 +91,19 @@ class KeySet:
         return self._clock() - self._read < LIFE
 
     async def _refresh(self) -> None:
-        now = self._clock()
-        if now - self._tried < PAUSE:
-            return
-        self._tried = now
+        self._tried = now = self._clock()
         try:
             async with asyncio.timeout(PATIENCE):
                 self._keys = keys(await self._document())
         except (aiohttp.ClientError, OSError, TimeoutError, SetError) as error:
-            log.warning("jwks_not_read", source=self._source, error=repr(error))
-            return
-        self._read = now
-        log.info("jwks_read", source=self._source, keys=len(self._keys))
+            # Neither the address nor what aiohttp says of it: a key may stand there.
+            status = getattr(error, "status", None)
+            log.warning("jwks_not_read", source=self._shown, error=type(error).__name__, status=status)
+        else:
+            self._read = now
+            log.info("jwks_read", source=self._shown, keys=len(self._keys))
+        finally:
+            self._reading = None
 
     async def _document(self) -> bytes:
         if not self._source.startswith(("http://", "https://")):
