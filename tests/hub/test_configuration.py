@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ import pytest
 from hub import configuration
 from hub.configuration import WITHOUT_FILE, Configuration, ConfigurationError
 from hub.namespaces import CRM_OPTIONS, ChannelOptions, Namespace
+from hub.options import known, shown_default
+from hub.unsupported import KEYS
 from settings import Settings, SettingsError
 from tests.hub.centrifuge.signing import EC_384, RSA
 
+ROOT = Path(__file__).parents[2]
 SECRET = "a secret for tests, long enough for HS256"
 
 #: As an operator has it who moves over from Centrifugo, after what is refused by name was taken out.
@@ -337,3 +341,39 @@ def test_a_disabled_server_api_lets_nobody_in(tmp_path: Path) -> None:
     file = tmp_path / "hub.json"
     file.write_text('{"http_api": {"insecure": true, "disabled": true}}')
     assert configuration.load(Settings(config=str(file), host="0.0.0.0")).http_api.disabled
+
+
+def documented() -> dict[str, str]:
+    """Keys and defaults that stand in the tables of docs/operating.md; those of options without what they are in."""
+    text = (ROOT / "docs" / "operating.md").read_text()
+    section = text.partition("## The configuration file")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `([^`]+)` \| (?:`([^`]*)`|required) \| \S.* \|$", section, re.MULTILINE)
+    assert len(rows) == len(dict(rows)) == len(re.findall(r"^\| `", section, re.MULTILINE))
+    return dict(rows)
+
+
+def test_every_key_and_default_is_documented() -> None:
+    defaults = {}
+    for name, kind, default in known(Configuration):
+        place, _, option = name.rpartition(".")
+        if place == "channel.without_namespace":
+            name = option
+        elif (place == "channel.namespaces[]" and option != "name") or name.startswith("client.subscription_token."):
+            same = name.replace("namespaces[]", "without_namespace").replace("subscription_token", "token")
+            assert option == "enabled" or (same, default) in {(one, value) for one, _, value in known(Configuration)}
+            if option != "enabled":
+                continue
+        defaults[name] = shown_default(kind, default)
+    assert documented() == defaults
+
+
+def test_no_key_is_both_known_and_refused() -> None:
+    names = {name for name, *_ in known(Configuration)}
+    assert not names & set(KEYS)
+    assert not {name for name in KEYS if any(one.startswith(f"{name}.") for one in names)}
+    assert all(".".join(name.split(".")[:-1]) in {"", *_places(names)} for name in KEYS)
+
+
+def _places(names: set[str]) -> set[str]:
+    """What the keys are in, on every level."""
+    return {".".join(name.split(".")[:depth]) for name in names for depth in range(1, name.count(".") + 1)}
