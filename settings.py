@@ -45,6 +45,10 @@ class Settings:
     refresh_minutes: int = 7 * 24 * 60
     #: Memory for retained publications on one hub node, in megabytes.
     history_megabytes: int = 256
+    #: File that configures clients, tokens, channels and the server API (docs/operating.md); empty is none.
+    config: str = ""
+    #: 1 to allow the file's insecure modes although the hub can be reached from other machines.
+    insecure_confirmed: int = 0
     #: `console` for people, `json` for machines.
     log_format: str = "json"
 

@@ -18,6 +18,7 @@ import structlog
 import settings as settings_module
 from engines import embedded, folder, health, mailbox, ports
 from engines.supervisor import Program, Supervisor
+from hub import configuration
 from models import database
 from models import migrate as migrations
 from settings import Settings
@@ -37,7 +38,7 @@ async def run(settings: Settings) -> None:
     """Start everything on this machine and keep it running until cancelled.
 
     Raises EngineError when an engine, a port or the data folder cannot be had, and ChildFailed when a process stopped
-    for a reason that a restart does not mend.
+    for a reason that a restart does not mend; SettingsError for a configuration file that cannot be used.
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(folder.locked(settings.data))
@@ -49,6 +50,7 @@ async def run(settings: Settings) -> None:
             port=settings.port or ports.free(),
             worker_port=settings.worker_port or ports.free(),
         )
+        configuration.load(settings)  # the hub does, too; but here a mistake is the last thing said
         own_database = not settings.database_url
         supervisor = await stack.enter_async_context(Supervisor())
         settings = await _with_engines(supervisor, settings)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncpg
 from aiohttp import web
 
+from hub.configuration import Configuration
 from hub.viewers import Viewers
 from settings import Settings
 
 SETTINGS = web.AppKey("settings", Settings)
+#: What HUB_CONFIG configures.
+CONFIGURATION = web.AppKey("configuration", Configuration)
 #: Signs tokens.
 SECRET = web.AppKey("secret", str)
 #: For raw SQL; the ORM has connections of its own.

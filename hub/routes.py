@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from hub import auth, content_types, health, page, publish, sockets, timeline
+from hub import auth, connection_tokens, content_types, health, page, publish, sockets, timeline
 from hub.contacts import CONTACTS
 from hub.errors import Handler
 from hub.history import AUDIT_TRAIL, FIELD_HISTORY
@@ -81,6 +81,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/content-types/", content_types.index, SIGNED_IN),
     # live
     Route("POST", "/api/v1/publish/", publish.publish, PUBLISHERS),
+    Route("POST", "/api/v1/connection-token/", connection_tokens.connection, SIGNED_IN),
+    Route("POST", "/api/v1/subscription-token/", connection_tokens.subscription, SIGNED_IN),
     Route("GET", "/ws/notifications/", sockets.notifications, BY_TOKEN),
     Route("GET", "/ws/activity/", sockets.activity, BY_TOKEN),
     # the page, and what operators' tools ask

@@ -12,10 +12,12 @@ import structlog
 from aiohttp import web
 
 import settings as settings_module
-from hub import errors, expiry, live, requests, routes
+from hub import configuration, errors, expiry, live, requests, routes
 from hub.access_log import AccessLog
+from hub.centrifuge.issuer import Issuer
+from hub.connection_tokens import ISSUER
 from hub.fold import FOLD
-from hub.keys import POOL, SECRET, SETTINGS, VIEWERS
+from hub.keys import CONFIGURATION, POOL, SECRET, SETTINGS, VIEWERS
 from hub.viewers import Viewers
 from models import database
 from models.waking import Waker
@@ -31,10 +33,12 @@ DRAIN = 10.0
 
 
 def application(settings: Settings, pool: asyncpg.Pool) -> web.Application:
-    """The hub's application over an open pool; the ORM must be open too while it serves."""
+    """The hub's application over an open pool; the ORM must be open too while it serves. Raises SettingsError."""
     app = web.Application(middlewares=[requests.identify, errors.answer_errors], client_max_size=requests.LARGEST_BODY)
     app[SETTINGS] = settings
     app[SECRET] = settings_module.secret(settings)
+    app[CONFIGURATION] = configuration.load(settings)
+    app[ISSUER] = Issuer(app[CONFIGURATION].client, app[SECRET], life=60 * settings.access_minutes)
     app[POOL] = pool
     app[VIEWERS] = Viewers(pool)
     app.on_response_prepare.append(errors.mark_begun)

@@ -1,0 +1,27 @@
+"""Who may subscribe to the channels of the CRM. What is then delivered is decided publication by publication."""
+
+from __future__ import annotations
+
+from hub.crm_channels import CrmChannel, Kind
+from hub.history import RESOURCES
+from models.access import Action, Role, Viewer, may
+from models.jobs import Job
+
+_BY_ENTITY = {resource.entity: resource for resource in RESOURCES}
+
+
+async def may_subscribe(viewer: Viewer, channel: CrmChannel) -> bool:
+    """Whether this user may; of a record or job, as it is now. Raises what Postgres raises when it is away."""
+    match channel.kind:
+        case Kind.ACTIVITY:
+            return True
+        case Kind.PERSONAL:
+            return channel.id == str(viewer.id)
+    if viewer.role in (Role.ADMIN, Role.MANAGER):
+        return True  # of a deleted record, too
+    if channel.entity == "job":
+        return await Job.filter(id=channel.id, created_by_id=viewer.id).exists()
+    resource = _BY_ENTITY.get(channel.entity)
+    if resource is None:
+        return may(viewer, Action.READ, channel.entity, {})
+    return await resource.model.filter(resource.within(viewer), id=int(channel.id)).exists()
