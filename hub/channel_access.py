@@ -24,4 +24,4 @@ async def may_subscribe(viewer: Viewer, channel: CrmChannel) -> bool:
     resource = _BY_ENTITY.get(channel.entity)
     if resource is None:
         return may(viewer, Action.READ, channel.entity, {})
-    return await resource.model.filter(resource.within(viewer), id=int(channel.id)).exists()
+    return await resource.readable(int(channel.id), viewer)

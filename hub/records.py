@@ -193,8 +193,7 @@ class Records:
 
 async def _find(field: Reference, key: int, viewer: Viewer) -> None:
     """Raise Mistake unless the record referred to is there for the viewer."""
-    row = await field.to.access.one(key)
-    if row is None or not field.to.seen(row, "", viewer):
+    if not await field.to.readable(key, viewer):
         raise Mistake(f"There is no {field.to.entity} {key}.")
 
 

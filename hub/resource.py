@@ -303,3 +303,8 @@ class Resource:
         """Whether the viewer may refer to and see the one at that path of a row."""
         one = {path.removeprefix(at): row[path] for path in self.access_paths(at)}
         return self.shared or may(viewer, Action.READ, self.entity, one)
+
+    async def readable(self, key: int, viewer: Viewer) -> bool:
+        """Whether there is a record with this id that the viewer may read."""
+        row = await self.access.one(key)
+        return row is not None and self.seen(row, "", viewer)

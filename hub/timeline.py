@@ -90,8 +90,7 @@ async def _readable(request: web.Request, entity: str, key: str) -> bool:
     resource = BY_ENTITY.get(entity)
     if resource is None:
         return False
-    row = await resource.access.one(int(key))
-    return row is not None and resource.seen(row, "", request[VIEWER])
+    return await resource.readable(int(key), request[VIEWER])
 
 
 async def _read(request: web.Request, conditions: Conditions, page: Page) -> tuple[int, Any]:
