@@ -60,6 +60,8 @@ class Recover(Message["Subscribed | Gap"]):
     found: Sequence[Publication]
     #: Most publications that are given; if the session may see more, it has not recovered.
     limit: int
+    #: Only the latest publication counts: it is all that is given, if the client does not have it.
+    latest: bool = False
     greet: Callable[[Subscribed], bytes]
 
 

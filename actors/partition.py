@@ -178,7 +178,13 @@ class Partition(Actor):
         cursor, since = message.cursor, message.since
         top, epoch = self._state.top(cursor.channel), self._state.told(cursor.channel)
         subscribed = Subscribed(epoch=epoch, offset=top.offset, recovered=False)
-        if self._state.reaches(cursor.channel, since):
+        if message.latest:
+            known = self._state.reaches(cursor.channel, since) and since.offset == top.offset
+            newest = self._memory.read(cursor.channel, top.offset - 1, 1) or []
+            found = [] if known else cursor.visible(newest)
+            recovered = known or bool(newest)
+            subscribed = Subscribed(epoch=epoch, offset=top.offset, recovered=recovered, publications=found)
+        elif self._state.reaches(cursor.channel, since):
             found, at = list(message.found), message.at
             while at < top.offset and len(found) <= message.limit:
                 page = self._memory.read(cursor.channel, at, PAGE)

@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
@@ -26,7 +27,7 @@ from actors.partition import Partition
 
 log = structlog.get_logger()
 
-#: Bytes of replies and the like that may wait for a transport that takes no more.
+#: Bytes of replies and the like that may wait for a transport that takes no more, unless another number is given.
 QUEUE_BYTES = 64 * 1024
 
 
@@ -71,11 +72,13 @@ class Session:
         partition: Callable[[str], Partition],
         scan: Scan,
         lost: Callable[[str], None] | None = None,
+        queue_bytes: int = QUEUE_BYTES,
     ) -> None:
         """`admits` must not raise; sessions of one viewer should share it, then an audience is judged once for them.
 
         `partition` knows the actor that owns a channel. `lost` is told when a channel began anew, so that the session
-        no longer listens to it; without it the session is closed.
+        no longer listens to it; without it the session is closed. `queue_bytes` of replies may wait for a transport
+        that takes no more.
         """
         self.codec = codec
         self.admits = admits
@@ -87,6 +90,7 @@ class Session:
         self._partition = partition
         self._scan = scan
         self._lost = lost
+        self._queue_bytes = queue_bytes
         #: Whether it stopped receiving: the transport is full, or the session closed.
         self._held = False
         self._closed = False
@@ -106,37 +110,52 @@ class Session:
             raise AlreadySubscribed(channel)
         cursor = self.cursors[channel] = Cursor(self, channel)
         partition = self._partition(channel)
-        answer = await partition.ask(Subscribe(cursor=cursor, since=since, greet=greet))
-        if isinstance(answer, Gap):
-            answer = await self._subscribe_from_log(partition, cursor, answer, greet)
+        try:
+            answer = await partition.ask(Subscribe(cursor=cursor, since=since, greet=greet))
+            if isinstance(answer, Gap):
+                answer = await self._subscribe_from_log(partition, cursor, answer, greet)
+        except Exception:
+            del self.cursors[channel]
+            raise
         self._go_on()
         return answer
 
-    async def recover(self, channel: str, *, since: Position, limit: int, greet: Greet) -> Subscribed:
+    async def recover(
+        self, channel: str, *, since: Position, limit: int, latest: bool = False, greet: Greet
+    ) -> Subscribed:
         """Listen to a channel from the top, with all that followed `since` in the greeting, or nothing of it.
 
         Nothing if the client left another channel of that name, if it is more than `limit`, or if the log no longer
-        reaches back. Raises like `subscribe`.
+        reaches back. With `latest` it is only ever the latest publication, if the client does not have it. Raises like
+        `subscribe`.
         """
         if channel in self.cursors:
             raise AlreadySubscribed(channel)
         cursor = self.cursors[channel] = Cursor(self, channel)
-        partition = self._partition(channel)
-        at, found = since.offset, list[Publication]()
+        try:
+            answer = await self._recover(Recover(
+                cursor=cursor, since=since, at=since.offset, found=(), limit=limit, latest=latest, greet=greet
+            ))  # fmt: skip
+        except Exception:
+            del self.cursors[channel]
+            raise
+        self._go_on()
+        return answer
+
+    async def _recover(self, recover: Recover) -> Subscribed:
+        """Ask, and read the log for as long as memory does not reach back."""
+        partition = self._partition(recover.cursor.channel)
         while True:
-            answer = await partition.ask(
-                Recover(cursor=cursor, since=since, at=at, found=found, limit=limit, greet=greet)
-            )
+            answer = await partition.ask(recover)
             if isinstance(answer, Subscribed):
-                self._go_on()
                 return answer
             try:
                 page = await self._scan(answer)
             except OutOfReach:
-                limit = -1
+                recover = replace(recover, limit=-1)
             else:
-                found += cursor.visible(page)
-                at = page[-1].offset
+                found = [*recover.found, *recover.cursor.visible(page)]
+                recover = replace(recover, found=found, at=page[-1].offset)
 
     async def unsubscribe(self, channel: str) -> None:
         """Stop listening; nothing of the channel follows."""
@@ -146,12 +165,22 @@ class Session:
 
     def send(self, frame: bytes) -> None:
         """Send a frame that is no publication. If too much waits already, the session is closed as slow."""
-        if self.deliver(frame) or self._closed:
+        if not frame or self.deliver(frame) or self._closed:
             return
         self._queue.append(frame)
         self._queued += len(frame)
-        if self._queued > QUEUE_BYTES:
+        if self._queued > self._queue_bytes:
             self.close(*closes.SLOW)
+
+    def hold(self) -> None:
+        """Take nothing until `release`: something must stand before it."""
+        self._held = True
+
+    def release(self, frame: bytes) -> None:
+        """Send a frame, then what waits, then go on where the cursors stand."""
+        if not self._closed:
+            self._transport.write(frame)
+            self.resumed()
 
     def resumed(self) -> None:
         """The transport takes more again: send what waits, then go on where the cursors stand."""

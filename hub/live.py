@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from hub import fold, publish, sessions
+from hub.centrifuge import node
 
 
 def add(app: web.Application) -> None:
@@ -12,4 +13,5 @@ def add(app: web.Application) -> None:
     app.cleanup_ctx.append(fold.keep_folding)
     app.cleanup_ctx.append(publish.keep_publishing)
     app.cleanup_ctx.append(sessions.keep_checking)
+    app.cleanup_ctx.append(node.keep)
     app.on_shutdown.append(sessions.leave)

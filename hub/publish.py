@@ -85,7 +85,7 @@ class Publisher:
 
     async def publish(self, publish: Publish) -> tuple[str, int] | None:
         """Epoch and offset; None if it is on the log but this node has not folded it yet. Raises OutcomeUnknown."""
-        await self._send(publish)
+        await self.send(publish)
         try:
             async with asyncio.timeout(FOLD_PATIENCE):
                 place = await self._settled(publish.channel, publish.id)
@@ -96,7 +96,8 @@ class Publisher:
         PUBLISHES.labels("settled").inc()
         return place
 
-    async def _send(self, publish: Publish) -> None:
+    async def send(self, publish: Publish) -> None:
+        """Put it on the log; returns when it is there. Raises OutcomeUnknown."""
         try:
             async with asyncio.timeout(ACK_PATIENCE):
                 acknowledged = await self._producer.send(

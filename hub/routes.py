@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from hub import auth, connection_tokens, content_types, health, page, publish, sockets, timeline
+from hub.centrifuge import websocket
 from hub.contacts import CONTACTS
 from hub.errors import Handler
 from hub.history import AUDIT_TRAIL, FIELD_HISTORY
@@ -85,6 +86,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/v1/subscription-token/", connection_tokens.subscription, SIGNED_IN),
     Route("GET", "/ws/notifications/", sockets.notifications, BY_TOKEN),
     Route("GET", "/ws/activity/", sockets.activity, BY_TOKEN),
+    Route("GET", "/connection/websocket", websocket.websocket, BY_TOKEN),
     # the page, and what operators' tools ask
     Route("GET", "/", page.index, PUBLIC),
     Route("GET", "/page/{name}", page.asset, PUBLIC),

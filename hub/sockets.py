@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 
 import orjson
 import structlog
@@ -18,7 +18,6 @@ from aiohttp import WSMsgType, web
 from prometheus_client import Counter
 
 from actors import closes
-from actors.delivery import Admits
 from actors.kernel import ActorError
 from actors.log import Position
 from actors.messages import Subscribed
@@ -31,9 +30,10 @@ from hub.reading import mark_read
 from hub.requests import authenticate, bearer
 from hub.scan import ScanError
 from hub.sessions import SESSIONS
+from hub.sight import admits
 from hub.tokens import Claims
 from hub.transport import Transport
-from models.access import Audience, Viewer
+from models.access import Viewer
 
 log = structlog.get_logger()
 
@@ -199,17 +199,3 @@ def _since(request: web.Request) -> Position | None:
 def _at(claims: Claims, act: Callable[[], None]) -> asyncio.TimerHandle:
     """Act when a token expires."""
     return asyncio.get_running_loop().call_later(max(0.0, claims.expires - time.time()), act)
-
-
-@lru_cache(maxsize=100_000)
-def admits(viewer: Viewer) -> Admits:
-    """Whether an audience lets this viewer see a publication; one function for all sessions of a viewer."""
-    return partial(_admits, viewer)
-
-
-def _admits(viewer: Viewer, audience: bytes) -> bool:
-    try:
-        return Audience.parse(audience).admits(viewer)
-    except ValueError as error:
-        log.error("audience_not_read", error=str(error))
-        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import asyncpg
 import orjson
 from aiohttp import web
 
@@ -18,7 +19,7 @@ from hub.pages import Page
 from hub.requests import VIEWER
 from hub.responses import respond
 from hub.selection import Row
-from models.access import Role
+from models.access import Role, Viewer
 from models.timeline import ItemType
 
 LIMIT = "limit"
@@ -62,7 +63,7 @@ async def index(request: web.Request) -> web.Response:
     conditions.during(given, "t.occurred_at")
     if "activity_types" in given:
         conditions.add("t.type = ANY({})", _types(given["activity_types"]))
-    count, rows = await _read(request, conditions, page)
+    count, rows = await _read(request.app[POOL], conditions, page)
     page.within(count)
     return respond(page.envelope(request.url, count, [_item(row) for row in rows]))
 
@@ -70,31 +71,29 @@ async def index(request: web.Request) -> web.Response:
 async def of_record(request: web.Request) -> web.Response:
     """What happened to one record. Raises NoTimeline if the viewer may not read it."""
     page = _page(pages.query(request, (LIMIT, pages.PAGE, pages.PAGE_SIZE)))
-    entity, key = request.match_info["entity_type"], request.match_info["id"]
-    there = await _readable(request, entity, key)
+    try:
+        key = SERIAL.read_text(request.match_info["id"])
+    except Mistake:
+        raise NoTimeline from None
+    return respond(await record(request.app[POOL], request[VIEWER], request.match_info["entity_type"], key, page))
+
+
+async def record(pool: asyncpg.Pool, viewer: Viewer, entity: str, key: int, page: Page) -> dict[str, Any]:
+    """What happened to one record. Raises NoTimeline if the viewer may not read it."""
+    resource = BY_ENTITY.get(entity)
+    there = resource is not None and await resource.readable(key, viewer)
     conditions = Conditions()
-    conditions.add("t.entity_type = {} AND t.entity_id = {}", entity, str(int(key)))
-    count, rows = await _read(request, conditions, page)
-    deleted_yet_known = count > 0 and request[VIEWER].role in (Role.ADMIN, Role.MANAGER)
+    conditions.add("t.entity_type = {} AND t.entity_id = {}", entity, str(key))
+    count, rows = await _read(pool, conditions, page)
+    deleted_yet_known = count > 0 and viewer.role in (Role.ADMIN, Role.MANAGER)
     if not there and not deleted_yet_known:
         raise NoTimeline
     items = [_item_of_record(row) for row in rows]
-    return respond({"entity_type": entity, "entity_id": int(key), "count": count, "timeline": items})
+    return {"entity_type": entity, "entity_id": key, "count": count, "timeline": items}
 
 
-async def _readable(request: web.Request, entity: str, key: str) -> bool:
-    try:
-        SERIAL.read_text(key)
-    except Mistake:
-        return False
-    resource = BY_ENTITY.get(entity)
-    if resource is None:
-        return False
-    return await resource.readable(int(key), request[VIEWER])
-
-
-async def _read(request: web.Request, conditions: Conditions, page: Page) -> tuple[int, Any]:
-    async with request.app[POOL].acquire() as connection:
+async def _read(pool: asyncpg.Pool, conditions: Conditions, page: Page) -> tuple[int, Any]:
+    async with pool.acquire() as connection:
         count = await connection.fetchval(f"SELECT count(*) FROM timeline t WHERE {conditions.sql}", *conditions.values)
         rows = await connection.fetch(
             f"SELECT t.* FROM timeline t WHERE {conditions.sql} {NEWEST_FIRST} LIMIT {page.size} OFFSET {page.offset}",

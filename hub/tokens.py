@@ -24,6 +24,10 @@ class TokenError(Exception):
     """A token is not ours, not of this kind, or has expired."""
 
 
+class TokenExpired(TokenError):
+    """A token was good once."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Claims:
     """What a token says."""
@@ -59,7 +63,7 @@ def read(secret: str, token: str, kind: Kind) -> Claims:
     """What a token of this kind says. Raises TokenError with a sentence fit for the client."""
     claims = _verified(secret, token)
     if claims.expires <= time.time():
-        raise TokenError("Token is expired.")
+        raise TokenExpired("Token is expired.")
     if claims.kind is not kind:
         raise TokenError("Token has wrong type.")
     return claims

@@ -83,3 +83,19 @@ LOST = Unsubscribe(2500, "insufficient state")
 OUTDATED = Unsubscribe(2501, "subscription expired")
 #: The client drops its token and its position, then subscribes again.
 INVALIDATED = Unsubscribe(2502, "state invalidated")
+
+
+class Refused(Exception):
+    """A command cannot be done; it is answered with this error and the connection goes on."""
+
+    def __init__(self, error: Error) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class Ended(Exception):
+    """The connection must end with this close."""
+
+    def __init__(self, close: Close) -> None:
+        super().__init__(close.reason)
+        self.close = close

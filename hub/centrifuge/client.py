@@ -1,0 +1,306 @@
+"""A client: one connection, what it asks, one command after the other, and what it is told.
+
+It begins with the connect command; whatever comes before that ends it. A command that cannot be done is answered with
+an error, one that is not the protocol ends the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from functools import partial
+from uuid import uuid4
+
+import structlog
+
+from actors.closes import INTERNAL, Close
+from actors.session import Session
+from actors.session import Transport as SessionTransport
+from hub.centrifuge import channel_commands, codes, rpc
+from hub.centrifuge.claims import SubscriptionOptions
+from hub.centrifuge.codec import Command, Content, Malformed, Method, Push, WireFormat
+from hub.centrifuge.codes import Ended, Error, Refused
+from hub.centrifuge.identity import Identity, identify, viewer
+from hub.centrifuge.node import VERSION, Node
+from hub.centrifuge.subscriptions import Subscriptions, expiry_of
+from hub.errors import unavailable
+from hub.sight import admits, nobody
+from models.access import Viewer
+
+log = structlog.get_logger()
+
+#: Seconds a client has to close by itself after its connect command was refused.
+REFUSED_GRACE = 2.0
+
+
+class Client:
+    """One connection. Its owner, the transport's handler, hands it what comes, and calls `leave` at the end."""
+
+    def __init__(
+        self,
+        node: Node,
+        transport: SessionTransport,
+        format: WireFormat,
+        *,
+        name: str,
+        address: str | None,
+        pings: bool = True,
+    ) -> None:
+        """`name` is the transport's; without `pings` the transport keeps the connection alive by itself."""
+        self.id = str(uuid4())
+        self.node = node
+        self.format = format
+        self.transport = name
+        self.address = address
+        #: Known from the connect command on.
+        self.identity: Identity | None = None
+        settings = node.configuration.client
+        self.session = Session(
+            transport=transport,
+            codec=format,
+            admits=nobody,
+            partition=node.fold.partition,
+            scan=node.fold.scan,
+            lost=self._lost,
+            queue_bytes=settings.queue_max_size,
+        )
+        self.subscriptions = Subscriptions(self)
+        self._pings = pings
+        self._registered = ExitStack()
+        self._viewer: Viewer | None = None
+        self._turn = asyncio.Lock()
+        self._refused = False
+        self._awaiting_pong = False
+        self._pinged = 0.0
+        self._orders: set[asyncio.Task[None]] = set()
+        loop = asyncio.get_running_loop()
+        self._alarm = loop.call_later(settings.stale_close_delay, self.end, codes.STALE)
+        self._expiry: asyncio.TimerHandle | None = None
+        self._handlers: dict[Method, Callable[[Command], Awaitable[None]]] = {
+            "connect": self._connect,
+            "subscribe": self._subscribe,
+            "unsubscribe": self._unsubscribe,
+            "refresh": self._refresh,
+            "sub_refresh": self._sub_refresh,
+            "send": self._send,
+            "ping": self._ping,
+            "publish": partial(self._answered, channel_commands.publish),
+            "history": partial(self._answered, channel_commands.history),
+            "presence": partial(self._answered, channel_commands.presence),
+            "presence_stats": partial(self._answered, channel_commands.presence_stats),
+            "rpc": partial(self._answered, rpc.call),
+        }
+
+    @property
+    def user(self) -> str:
+        """The user's id; empty for nobody known."""
+        return "" if self.identity is None else self.identity.user
+
+    @property
+    def insecure(self) -> bool:
+        """Whether everybody may do everything."""
+        return self.node.configuration.client.insecure
+
+    async def viewer(self) -> Viewer | None:
+        """The user in the CRM, None if there is none there. From then on what they may see is delivered.
+
+        Raises Refused while that cannot be known.
+        """
+        if self._viewer is None:
+            self._viewer = await viewer(self.node, self.user)
+            if self._viewer is not None:
+                self.session.admits = admits(self._viewer)
+                self._registered.enter_context(self.node.sessions.connected(self._viewer, self.session, self.transport))
+        return self._viewer
+
+    # What comes.
+
+    async def hear(self, frame: bytes | str) -> None:
+        """Do what a frame asks, in order."""
+        try:
+            commands = self.format.decode(frame)
+        except Malformed as error:
+            log.info("client_malformed", error=str(error))
+            self.end(codes.BAD_REQUEST)
+            return
+        for command in commands:
+            if self.session.closed or self._refused:
+                return
+            async with self._turn:
+                await self._do(command)
+
+    def order(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Do something for this client when its turn comes, between two commands."""
+
+        async def run() -> None:
+            async with self._turn:
+                if not self.session.closed:
+                    await act()
+
+        task = asyncio.create_task(run())
+        self._orders.add(task)
+        task.add_done_callback(self._orders.discard)
+
+    async def leave(self) -> None:
+        """End all that is done for this client."""
+        self._alarm.cancel()
+        if self._expiry is not None:
+            self._expiry.cancel()
+        for task in self._orders:
+            task.cancel()
+        await self.session.leave()
+        self.subscriptions.leave()
+        self._registered.close()
+
+    # What it is told.
+
+    def end(self, close: Close) -> None:
+        """Close the connection."""
+        self.session.close(*close)
+
+    def push(self, channel: str, kind: Push, content: Content) -> None:
+        """Tell it something it did not ask for."""
+        self.session.send(self.format.frame(self.format.push(channel, kind, content)))
+
+    def _reply(self, id: int, method: Method, result: Content) -> bytes:
+        return self.format.frame(self.format.reply(id, method, result))
+
+    def _error(self, id: int, error: Error) -> bytes:
+        return self.format.frame(self.format.error(id, error))
+
+    # Commands.
+
+    async def _do(self, command: Command) -> None:
+        try:
+            if command.pong:
+                self._ponged()
+                return
+            if command.method is None or (self.identity is None) != (command.method == "connect"):
+                raise Ended(codes.BAD_REQUEST)
+            await self._handlers[command.method](command)
+        except Refused as refused:
+            self.session.send(self._error(command.id, refused.error))
+            if command.method == "connect":
+                self._refused = True
+                self._alarm.cancel()
+                self._alarm = asyncio.get_running_loop().call_later(REFUSED_GRACE, self.end, codes.CLOSED)
+        except Ended as ended:
+            self.end(ended.close)
+        except Exception:
+            log.exception("command_failed", method=command.method)
+            self.end(INTERNAL)
+
+    async def _connect(self, command: Command) -> None:
+        request, settings = command.request, self.node.configuration.client
+        identity = await identify(self.node, request["token"])
+        limit = settings.user_connection_limit
+        if limit and identity.user and len(self.node.clients.of_user(identity.user)) >= limit:
+            raise Ended(codes.CONNECTION_LIMIT)
+        self.identity = identity
+        self.node.clients.enter(self)
+        self._registered.callback(self.node.clients.leave, self)
+        wanted = dict(identity.subscriptions)
+        personal = settings.subscribe_to_user_personal_channel
+        if personal.enabled and identity.user:
+            name = self.node.namespaces.personal(identity.user, personal.personal_channel_namespace)
+            wanted.setdefault(name, SubscriptionOptions())
+        self.session.hold()
+        subs = await self.subscriptions.begin_by_server(wanted, request["subs"])
+        result = {
+            "client": self.id,
+            "version": VERSION,
+            "ping": int(settings.ping_interval) if self._pings else 0,
+            "pong": self._pings,
+            "subs": subs,
+            "time": int(time.time() * 1000) if settings.connect_include_server_time else 0,
+            **expiry_of(identity.expires_at),
+        }
+        self.session.release(self._reply(command.id, "connect", result))
+        self._alarm.cancel()
+        if self._pings:
+            self._time_ping(settings.ping_interval * random.uniform(0.5, 1.0))
+        self._time_expiry()
+
+    async def _subscribe(self, command: Command) -> None:
+        await self.subscriptions.begin(
+            command.request,
+            lambda result: self._reply(command.id, "subscribe", result),
+            refuse=lambda error: self._error(command.id, Error(**error)),
+        )
+
+    async def _unsubscribe(self, command: Command) -> None:
+        await self.subscriptions.end(command.request["channel"])
+        self.session.send(self._reply(command.id, "unsubscribe", {}))
+
+    async def _refresh(self, command: Command) -> None:
+        """A later end, by a new token for the same user."""
+        assert self.identity is not None
+        if not command.request["token"]:
+            raise Ended(codes.BAD_REQUEST)
+        try:
+            identity = await identify(self.node, command.request["token"])
+        except Refused as refused:
+            raise (Ended(codes.EXPIRED) if not refused.error.temporary else refused) from None
+        if identity.user != self.identity.user:
+            raise Ended(codes.INVALID_TOKEN)
+        self.identity = identity
+        self._time_expiry()
+        result = {"client": self.id, "version": VERSION, **expiry_of(identity.expires_at)}
+        self.session.send(self._reply(command.id, "refresh", result))
+
+    async def _sub_refresh(self, command: Command) -> None:
+        result = await self.subscriptions.renew(command.request)
+        self.session.send(self._reply(command.id, "sub_refresh", result))
+
+    async def _send(self, command: Command) -> None:
+        """A message without an answer; there is nobody here it could be for."""
+        log.info("message_ignored", client=self.id, user=self.user)
+
+    async def _ping(self, command: Command) -> None:
+        self.session.send(self._reply(command.id, "ping", {}))
+
+    async def _answered(self, work: Callable[[Client, Content], Awaitable[Content]], command: Command) -> None:
+        """A command whose work gives the result of its answer."""
+        assert command.method is not None
+        try:
+            result = await work(self, command.request)
+        except Exception as error:
+            if not unavailable(error):
+                raise
+            raise Refused(codes.INTERNAL_ERROR) from error
+        self.session.send(self._reply(command.id, command.method, result))
+
+    # Time.
+
+    def _time_ping(self, delay: float) -> None:
+        self._alarm = asyncio.get_running_loop().call_later(delay, self._say_ping)
+
+    def _say_ping(self) -> None:
+        self.session.send(self.format.frame(self.format.ping))
+        self._awaiting_pong = True
+        self._pinged = time.monotonic()
+        timeout = self.node.configuration.client.pong_timeout
+        self._alarm = asyncio.get_running_loop().call_later(timeout, self.end, codes.NO_PONG)
+
+    def _ponged(self) -> None:
+        if not self._awaiting_pong:
+            raise Ended(codes.BAD_REQUEST)
+        self._awaiting_pong = False
+        self._alarm.cancel()
+        interval = self.node.configuration.client.ping_interval
+        self._time_ping(max(0.0, interval - (time.monotonic() - self._pinged)))
+
+    def _time_expiry(self) -> None:
+        assert self.identity is not None
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        if self.identity.expires_at is not None:
+            delay = self.identity.expires_at - time.time() + self.node.configuration.client.expired_close_delay
+            self._expiry = asyncio.get_running_loop().call_later(max(0.0, delay), self.end, codes.EXPIRED)
+
+    def _lost(self, channel: str) -> None:
+        self.subscriptions.lost(channel)

@@ -1,0 +1,245 @@
+"""A client's subscriptions: how each begins, recovers, is renewed and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from actors.closes import INSUFFICIENT_STATE
+from actors.kernel import ActorError
+from actors.log import Position
+from actors.messages import Subscribed
+from hub.centrifuge import codes, permissions
+from hub.centrifuge.claims import SubscriptionOptions
+from hub.centrifuge.codec import Content
+from hub.centrifuge.codes import Ended, Refused, Unsubscribe
+from hub.centrifuge.permissions import Grant
+from hub.centrifuge.publications import content
+from hub.namespaces import ChannelOptions
+from hub.scan import ScanError
+
+if TYPE_CHECKING:
+    from hub.centrifuge.client import Client
+
+log = structlog.get_logger()
+
+#: A flag of the subscribe command: an error, rather than an answer that says that it has not recovered.
+ERROR_UNLESS_RECOVERED = 2
+
+#: Makes the frame of an answer to a subscription.
+Answer = Callable[[Content], bytes]
+
+
+@dataclass(kw_only=True, slots=True)
+class Subscription:
+    """One channel a client listens to."""
+
+    channel: str
+    #: Begun by the server: its end is the connection's.
+    of_server: bool
+    #: Whether its positions are told, and whether it may recover by them.
+    positioned: bool
+    recoverable: bool
+    #: Only the latest publication counts.
+    cache: bool
+    #: Unix seconds.
+    expires_at: int | None
+    options: SubscriptionOptions
+    expiry: asyncio.TimerHandle | None = None
+
+
+class Subscriptions:
+    """All of one client's."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._of: dict[str, Subscription] = {}
+
+    def __contains__(self, channel: str) -> bool:
+        return channel in self._of
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._of))
+
+    def __getitem__(self, channel: str) -> Subscription:
+        return self._of[channel]
+
+    async def begin(self, request: Content, answer: Answer, *, refuse: Answer) -> None:
+        """What a subscribe command asks for. `refuse` makes the frame of an error. Raises Refused or Ended."""
+        channel: str = request["channel"]
+        if channel in self._of:
+            raise Refused(codes.ALREADY_SUBSCRIBED)
+        if len(self._of) >= self._client.node.configuration.client.channel_limit:
+            raise Refused(codes.LIMIT_EXCEEDED)
+        grant = await permissions.subscribe(self._client, channel, request["token"])
+        if grant.expires_at is not None and grant.expires_at <= time.time():
+            raise Refused(codes.CONNECTION_EXPIRED)
+        subscription = self._made(channel, grant, request, of_server=False)
+
+        def greet(subscribed: Subscribed) -> bytes:
+            if request["recover"] and not subscribed.recovered and request["flag"] & ERROR_UNLESS_RECOVERED:
+                return refuse(codes.UNRECOVERABLE_POSITION._asdict())
+            return answer(self._result(subscription, subscribed, was_recovering=request["recover"]))
+
+        subscribed = await self._listen(subscription, request, greet)
+        if request["recover"] and not subscribed.recovered and request["flag"] & ERROR_UNLESS_RECOVERED:
+            await self.end(channel)
+
+    async def begin_by_server(
+        self, wanted: Mapping[str, SubscriptionOptions], positions: Mapping[str, Content]
+    ) -> dict[str, Content]:
+        """Server-side subscriptions of a connection, from where the client left; their results. Raises Ended."""
+        results: dict[str, Content] = {}
+        if len(wanted) > self._client.node.configuration.client.channel_limit:
+            raise Ended(codes.CHANNEL_LIMIT)
+        for channel, options in wanted.items():
+            request = positions.get(channel) or NOTHING_ASKED
+            results[channel] = await self.begin_one_by_server(channel, Grant(options=options), request)
+        return results
+
+    async def begin_one_by_server(self, channel: str, grant: Grant, request: Content) -> Content:
+        """A server-side subscription; its result. Raises Refused."""
+        subscription = self._made(channel, grant, request, of_server=True)
+        results: list[Content] = []
+
+        def greet(subscribed: Subscribed) -> bytes:
+            results.append(self._result(subscription, subscribed, was_recovering=request["recover"]))
+            return b""
+
+        await self._listen(subscription, request, greet)
+        return results[0]
+
+    async def end(self, channel: str, why: Unsubscribe | None = None) -> None:
+        """End a subscription, if there is one; `why` is told to the client."""
+        if self._forget(channel) is None:
+            return
+        await self._client.session.unsubscribe(channel)
+        if why is not None:
+            self._client.push(channel, "unsubscribe", why._asdict())
+
+    def lost(self, channel: str) -> None:
+        """A channel began anew; nothing of it is delivered any more. Clients subscribe again by themselves."""
+        subscription = self._forget(channel)
+        if subscription is None:
+            return
+        if subscription.of_server:
+            self._client.end(INSUFFICIENT_STATE)
+        else:
+            self._client.push(channel, "unsubscribe", codes.LOST._asdict())
+
+    async def renew(self, request: Content) -> Content:
+        """What a sub_refresh command asks for: a later end, by a new token. Raises Refused or Ended."""
+        channel: str = request["channel"]
+        token: str = request["token"]
+        if channel not in self._of or not token:
+            raise Refused(codes.BAD_ARGUMENTS)
+        claims = await permissions.claimed(self._client, channel, token)
+        subscription = self._of.get(channel)
+        if subscription is None:
+            raise Refused(codes.BAD_ARGUMENTS)
+        subscription.expires_at = claims.expires_at
+        self._time(subscription)
+        return expiry_of(claims.expires_at)
+
+    def leave(self) -> None:
+        """The connection is gone; its session forgets the channels by itself."""
+        for channel in self:
+            self._forget(channel)
+
+    def _made(self, channel: str, grant: Grant, request: Content, *, of_server: bool) -> Subscription:
+        options = permissions.options_of(self._client, channel)
+        recoverable = _set(grant.options.override.force_recovery, options.force_recovery)
+        positioned = _set(grant.options.override.force_positioning, options.force_positioning)
+        recoverable = recoverable or (request["recoverable"] and _may(options.allow_recovery, options))
+        positioned = positioned or (request["positioned"] and options.allow_positioning)
+        return Subscription(
+            channel=channel,
+            of_server=of_server,
+            positioned=positioned or recoverable,
+            recoverable=recoverable,
+            cache=options.force_recovery_mode == "cache",
+            expires_at=grant.expires_at,
+            options=grant.options,
+        )
+
+    async def _listen(
+        self, subscription: Subscription, request: Content, greet: Callable[[Subscribed], bytes]
+    ) -> Subscribed:
+        client, channel = self._client, subscription.channel
+        self._of[channel] = subscription
+        client.node.clients.subscribed(channel, client)
+        self._time(subscription)
+        try:
+            if not (subscription.recoverable and request["recover"]):
+                return await client.session.subscribe(channel, greet=greet)
+            since = Position(request["epoch"], request["offset"])
+            await client.node.fold.await_place(channel, since)
+            limit = client.node.configuration.client.recovery_max_publication_limit
+            return await client.session.recover(
+                channel, since=since, limit=limit, latest=subscription.cache, greet=greet
+            )
+        except (ActorError, ScanError) as error:
+            self._forget(channel)
+            log.warning("subscribe_failed", channel=channel, error=repr(error))
+            raise Refused(codes.INTERNAL_ERROR) from error
+
+    def _result(self, subscription: Subscription, subscribed: Subscribed, *, was_recovering: bool) -> Content:
+        result: dict[str, Any] = {
+            "recoverable": subscription.recoverable,
+            "positioned": subscription.positioned,
+            "was_recovering": was_recovering and subscription.recoverable,
+            "recovered": subscribed.recovered,
+            "publications": [content(publication) for publication in subscribed.publications],
+            "data": subscription.options.data or b"",
+        }
+        if subscription.positioned:
+            result |= {"epoch": subscribed.epoch, "offset": subscribed.offset}
+        return result | expiry_of(subscription.expires_at)
+
+    def _time(self, subscription: Subscription) -> None:
+        """Let a subscription end some time after its token, unless it is renewed before."""
+        if subscription.expiry is not None:
+            subscription.expiry.cancel()
+            subscription.expiry = None
+        if subscription.expires_at is not None:
+            delay = subscription.expires_at - time.time()
+            delay += self._client.node.configuration.client.expired_sub_close_delay
+            act = partial(self._expired, subscription)
+            subscription.expiry = asyncio.get_running_loop().call_later(max(0.0, delay), act)
+
+    def _expired(self, subscription: Subscription) -> None:
+        if subscription.of_server:
+            self._client.end(codes.SUBSCRIPTION_EXPIRED)
+        else:
+            self._client.order(partial(self.end, subscription.channel, codes.OUTDATED))
+
+    def _forget(self, channel: str) -> Subscription | None:
+        subscription = self._of.pop(channel, None)
+        if subscription is not None:
+            self._client.node.clients.unsubscribed(channel, self._client)
+            if subscription.expiry is not None:
+                subscription.expiry.cancel()
+        return subscription
+
+
+#: A server-side subscription about which the client said nothing.
+NOTHING_ASKED: Content = {"recover": False, "recoverable": False, "positioned": False, "epoch": "", "offset": 0}
+
+
+def expiry_of(expires_at: int | None) -> dict[str, Any]:
+    """When something ends, as results tell it."""
+    return {} if expires_at is None else {"expires": True, "ttl": max(1, int(expires_at - time.time()))}
+
+
+def _set(by_token: bool | None, configured: bool) -> bool:
+    return configured if by_token is None else by_token
+
+
+def _may(allowed: bool, options: ChannelOptions) -> bool:
+    return allowed and options.history_size > 0

@@ -1,0 +1,74 @@
+"""`/connection/websocket`: the protocol on a WebSocket, in JSON or Protobuf."""
+
+from __future__ import annotations
+
+from aiohttp import WSMsgType, web
+from prometheus_client import Counter
+
+from hub.centrifuge import codes
+from hub.centrifuge.client import Client
+from hub.centrifuge.codec import WireFormat
+from hub.centrifuge.json_codec import CENTRIFUGE_JSON
+from hub.centrifuge.node import NODE
+from hub.centrifuge.protobuf_codec import CENTRIFUGE_PROTOBUF
+from hub.errors import Forbidden, Unavailable
+from hub.transport import Transport
+
+#: The subprotocol by which a client asks for Protobuf; it must be given back.
+PROTOBUF = "centrifuge-protobuf"
+#: Query parameters by which it may ask, too; the second is an older name.
+FORMATS = ("cf_protocol", "format")
+#: Asks for pings of WebSocket itself, for tools that cannot answer ours.
+NATIVE_PINGS = "cf_ws_frame_ping_pong"
+
+CLOSES = Counter("hub_client_closes_total", "Centrifuge connections that ended, by close code", ["code"])
+
+
+class OriginForbidden(Forbidden):
+    """This web page may not connect: its origin is not in client.allowed_origins."""
+
+
+async def websocket(request: web.Request) -> web.StreamResponse:
+    """A client, for as long as it is connected."""
+    node = request.app[NODE]
+    settings, limits = node.configuration.client, node.configuration.websocket
+    if limits.disabled:
+        raise web.HTTPNotFound
+    if not node.origins.allows(request.headers.get("Origin")):
+        raise OriginForbidden
+    if not node.fold.ready:
+        raise Unavailable("This node is still reading the log; try again.")
+    node.admit()
+    offered = PROTOBUF in request.headers.get("Sec-WebSocket-Protocol", "").replace(" ", "").split(",")
+    format: WireFormat = CENTRIFUGE_JSON
+    if offered or "protobuf" in [request.query.get(name) for name in FORMATS]:
+        format = CENTRIFUGE_PROTOBUF
+    native = request.query.get(NATIVE_PINGS) == "true"
+    socket = web.WebSocketResponse(
+        compress=False,
+        heartbeat=settings.ping_interval if native else None,
+        max_msg_size=limits.message_size_limit,
+        protocols=(PROTOBUF,) if offered else (),
+    )
+    await socket.prepare(request)
+    transport = Transport(socket, request)
+    client = Client(node, transport, format, name="websocket", address=request.remote, pings=not native)
+    transport.drained = client.session.resumed
+    try:
+        await _converse(client, socket)
+    finally:
+        await client.leave()
+        await transport.ended()
+        CLOSES.labels(socket.close_code or 1006).inc()
+    return socket
+
+
+async def _converse(client: Client, socket: web.WebSocketResponse) -> None:
+    """Hand on what comes until the socket ends."""
+    async for message in socket:
+        if message.type is WSMsgType.ERROR:
+            return
+        if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+            client.end(codes.BAD_REQUEST)
+            continue
+        await client.hear(message.data)

@@ -1,0 +1,376 @@
+"""The WebSocket endpoint as official and hand-made clients meet it, on a real node."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import jwt
+import pytest
+from centrifuge import Client, ClientEventHandler, SubscriptionEventHandler
+
+from settings import Settings
+from tests.hub.nodes import Node, node, outside, prepare
+
+KEY = "the key of the application's backend, 32 bytes"
+
+CONFIGURATION: dict[str, Any] = {
+    "client": {
+        "token": {"hmac_secret_key": KEY},
+        "allowed_origins": ["https://app.example.com"],
+        "subscribe_to_user_personal_channel": {"enabled": True, "personal_channel_namespace": "own"},
+        "channel_limit": 8,
+    },
+    "channel": {
+        "namespaces": [
+            {
+                "name": "chat",
+                "history_size": 100,
+                "history_ttl": "1h",
+                "force_recovery": True,
+                "allow_subscribe_for_client": True,
+                "allow_publish_for_subscriber": True,
+                "allow_history_for_subscriber": True,
+            },
+            {
+                "name": "latest",
+                "history_size": 10,
+                "history_ttl": "1h",
+                "force_recovery": True,
+                "force_recovery_mode": "cache",
+                "allow_subscribe_for_client": True,
+            },
+            {"name": "own", "history_size": 10, "history_ttl": "1h", "force_recovery": True},
+            {"name": "closed"},
+            {"name": "room", "allow_user_limited_channels": True},
+        ]
+    },
+}
+
+
+def connection_token(user: str = "u1", *, life: float = 300, key: str = KEY, **claims: Any) -> str:
+    return jwt.encode({"sub": user, "exp": int(time.time() + life), **claims}, key, algorithm="HS256")
+
+
+@asynccontextmanager
+async def configured(settings: Settings, tmp_path: Path, **client: Any) -> AsyncIterator[Node]:
+    """A node with the configuration above; `client` changes that section."""
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({**CONFIGURATION, "client": {**CONFIGURATION["client"], **client}}))
+    async with node(replace(settings, config=str(file))) as hub:
+        yield hub
+
+
+class Raw:
+    """A client that says exactly what it is told, in JSON."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.socket = socket
+        self._read: list[dict[str, Any]] = []
+
+    async def say(self, *commands: dict[str, Any]) -> None:
+        await self.socket.send_str("\n".join(map(json.dumps, commands)))
+
+    async def hear(self) -> dict[str, Any]:
+        """The next object that is no ping. Raises EOFError with the close code."""
+        while True:
+            while self._read:
+                if found := self._read.pop(0):
+                    return found
+                await self.socket.send_str("{}")
+            message = await self.socket.receive(timeout=20)
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                raise EOFError(self.socket.close_code)
+            self._read = [json.loads(line) for line in message.data.split("\n")]
+
+    async def ask(self, id: int, **command: Any) -> dict[str, Any]:
+        await self.say({"id": id, **command})
+        return await self.hear()
+
+    async def connected(self, token: str) -> dict[str, Any]:
+        reply: dict[str, Any] = (await self.ask(1, connect={"token": token}))["connect"]
+        return reply
+
+    async def closed(self) -> int | None:
+        with suppress(EOFError):
+            while True:
+                await self.hear()
+        return self.socket.close_code
+
+
+@asynccontextmanager
+async def raw(hub: Node, **options: Any) -> AsyncIterator[Raw]:
+    async with hub.http.ws_connect(f"{hub.url}/connection/websocket", **options) as socket:
+        yield Raw(socket)
+
+
+class Told(SubscriptionEventHandler):
+    """Remembers publications and how often it had to subscribe."""
+
+    def __init__(self) -> None:
+        self.publications: list[tuple[int, Any]] = []
+        self.subscribed: list[Any] = []
+        self.changed = asyncio.Event()
+
+    async def on_publication(self, context: Any) -> None:
+        self.publications.append((context.pub.offset, context.pub.data))
+        self.changed.set()
+
+    async def on_subscribed(self, context: Any) -> None:
+        self.subscribed.append(context)
+        self.changed.set()
+
+    async def until(self, done: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not done():
+                self.changed.clear()
+                await self.changed.wait()
+
+
+@asynccontextmanager
+async def official(hub: Node, token: str, *, protobuf: bool = False) -> AsyncIterator[Client]:
+    async def get_token(*_: Any) -> str:
+        return token
+
+    client = Client(
+        hub.url.replace("http", "ws") + "/connection/websocket",
+        events=ClientEventHandler(),
+        token=token,
+        get_token=get_token,
+        use_protobuf=protobuf,
+    )
+    await client.connect()
+    await client.ready()
+    try:
+        yield client
+    finally:
+        await client.disconnect()
+
+
+@pytest.mark.parametrize("protobuf", [False, True], ids=["json", "protobuf"])
+async def test_an_official_client_listens_publishes_and_recovers(
+    settings: Settings, tmp_path: Path, protobuf: bool
+) -> None:
+    await prepare(settings)
+
+    def packed(value: Any) -> Any:
+        return json.dumps(value).encode() if protobuf else value
+
+    async with configured(settings, tmp_path) as hub, official(hub, connection_token(), protobuf=protobuf) as client:
+        told = Told()
+        subscription = client.new_subscription("chat:1", events=told)
+        await subscription.subscribe()
+        await subscription.ready()
+        for n in (1, 2):
+            await subscription.publish(packed({"n": n}))
+        await told.until(lambda: len(told.publications) == 2)
+        await client.disconnect()
+        async with official(hub, connection_token("u2"), protobuf=protobuf) as other:
+            there = other.new_subscription("chat:1", events=Told())
+            await there.subscribe()
+            await there.ready()
+            await there.publish(packed({"n": 3}))
+        await client.connect()
+        await told.until(lambda: len(told.publications) == 3)
+        assert [offset for offset, _ in told.publications] == [1, 2, 3]
+        assert [json.loads(d)["n"] if protobuf else d["n"] for _, d in told.publications] == [1, 2, 3]
+        assert [context.recovered for context in told.subscribed] == [False, True]
+
+
+async def test_connect_and_subscribe_in_one_frame_are_done_in_order(settings: Settings, tmp_path: Path) -> None:
+    await prepare(settings)
+    async with configured(settings, tmp_path) as hub, raw(hub) as client:
+        await client.say(
+            {"id": 1, "connect": {"token": connection_token()}},
+            {"id": 2, "subscribe": {"channel": "chat:1"}},
+            {"id": 3, "publish": {"channel": "chat:1", "data": {"a": [1, None]}}},
+        )
+        connect = (await client.hear())["connect"]
+        assert connect["ping"] == 25
+        assert connect["pong"]
+        assert connect["subs"]["own:#u1"]["recoverable"]
+        subscribed = await client.hear()
+        assert (subscribed["id"], subscribed["subscribe"]["recoverable"]) == (2, True)
+        both = [await client.hear(), await client.hear()]
+        assert {"id": 3, "publish": {}} in both
+        (push,) = [one["push"] for one in both if "push" in one]
+        assert (push["channel"], push["pub"]["data"], push["pub"]["offset"]) == ("chat:1", {"a": [1, None]}, 1)
+
+
+REFUSALS: list[tuple[dict[str, Any], int]] = [
+    ({"subscribe": {"channel": "nowhere:1"}}, 102),
+    ({"subscribe": {"channel": ""}}, 107),
+    ({"subscribe": {"channel": "chat:\u00e9"}}, 107),
+    ({"subscribe": {"channel": "chat:" + "x" * 255}}, 107),
+    ({"subscribe": {"channel": "closed:1"}}, 103),
+    ({"subscribe": {"channel": "plain"}}, 103),
+    ({"subscribe": {"channel": "$chat:1"}}, 103),
+    ({"subscribe": {"channel": "chat:1", "token": "x.y.z"}}, 103),
+    ({"subscribe": {"channel": "chat:1", "token": "expired"}}, 109),
+    ({"subscribe": {"channel": "room:1#u2,u3"}}, 103),
+    ({"subscribe": {"channel": "#u1"}}, 103),
+    ({"subscribe": {"channel": "#1"}}, 103),
+    ({"subscribe": {"channel": "activity"}}, 103),
+    ({"subscribe": {"channel": "lead:1"}}, 103),
+    ({"subscribe": {"channel": "own:#u1"}}, 105),
+    ({"publish": {"channel": "chat:2", "data": {}}}, 103),
+    ({"publish": {"channel": "lead:2", "data": {}}}, 103),
+    ({"history": {"channel": "chat:2"}}, 103),
+    ({"history": {"channel": "closed:2"}}, 108),
+    ({"presence": {"channel": "chat:2"}}, 108),
+    ({"presence_stats": {"channel": "chat:2"}}, 108),
+    ({"rpc": {"method": "nothing"}}, 104),
+    ({"rpc": {"method": "timeline"}}, 103),
+    ({"sub_refresh": {"channel": "chat:2", "token": "x"}}, 107),
+]
+
+
+async def test_what_may_not_be_is_refused_with_its_code_and_the_connection_goes_on(
+    settings: Settings, tmp_path: Path
+) -> None:
+    await prepare(settings)
+    expired = connection_token("u1", life=-10, channel="chat:1")
+    async with configured(settings, tmp_path) as hub, raw(hub) as client:
+        await client.connected(connection_token("u1"))
+        for id, (command, code) in enumerate(REFUSALS, 2):
+            if command.get("subscribe", {}).get("token") == "expired":
+                command["subscribe"]["token"] = expired
+            reply = await client.ask(id, **command)
+            assert (reply["id"], reply["error"]["code"]) == (id, code), command
+        assert "subscribe" in await client.ask(90, subscribe={"channel": "room:1#u1,u2"})
+        for n in range(6):
+            assert "subscribe" in await client.ask(91, subscribe={"channel": f"chat:{n}"})
+        assert (await client.ask(92, subscribe={"channel": "chat:9"}))["error"]["code"] == 106
+
+
+@pytest.mark.parametrize(
+    ("frames", "code"),
+    [
+        (["garbage"], 3501),
+        ([""], 3501),
+        (['{"id":1,"subscribe":{"channel":"chat:1"}}'], 3501),
+        (["{}"], 3501),
+        (['{"id":1,"connect":{"token":"%s"}}', '{"id":2,"connect":{}}'], 3501),
+        (['{"id":1,"connect":{"token":"%s"}}', "{}"], 3501),
+        (['{"id":1,"connect":{"token":"%s"}}', '{"id":2,"whatever":{}}'], 3501),
+        (['{"id":1,"connect":{"token":"a.b.c"}}'], 3500),
+        (['{"id":1,"connect":{"token":"%s"}}', '{"id":2,"subscribe":{"channel":"chat:1","token":"%t"}}'], 3500),
+        (['{"id":1,"connect":{"token":"%s"}}', '{"id":2,"refresh":{"token":"%o"}}'], 3500),
+        (['{"id":1,"connect":{"token":"%s"}}', '{"id":2,"refresh":{"token":"%e"}}'], 3005),
+        (['{"id":1,"connect":{}}'], 3000),
+        (['{"id":1,"connect":{"token":"%e"}}'], 3000),
+        (["x" * 70_000], 1009),
+    ],
+)
+async def test_what_is_not_the_protocol_ends_the_connection_with_its_code(
+    settings: Settings, tmp_path: Path, frames: list[str], code: int
+) -> None:
+    await prepare(settings)
+    words = {
+        "%s": connection_token(),
+        "%t": connection_token(channel="chat:2"),
+        "%o": connection_token("u2"),
+        "%e": connection_token(life=-5),
+    }
+    async with configured(settings, tmp_path) as hub, raw(hub) as client:
+        for frame in frames:
+            for word, value in words.items():
+                frame = frame.replace(word, value)
+            await client.socket.send_str(frame)
+        assert await client.closed() == code
+
+
+async def test_a_signed_in_user_has_the_channels_of_the_crm_and_sees_what_they_may(settings: Settings) -> None:
+    users = await prepare(settings)
+    async with node(settings) as hub, outside(settings) as log, raw(hub) as client:
+        await client.connected(hub.token(users["sales_rep"]))
+        assert "subscribe" in await client.ask(2, subscribe={"channel": "activity"})
+        assert "subscribe" in await client.ask(3, subscribe={"channel": f"#{users['sales_rep']}"})
+        assert (await client.ask(4, subscribe={"channel": f"#{users['admin']}"}))["error"]["code"] == 103
+        assert (await client.ask(5, subscribe={"channel": "lead:1"}))["error"]["code"] == 103
+        await log.frames("activity", [{"n": 1}], audience={"roles": ["admin"]})
+        await log.frames("activity", [{"n": 2}], audience={"roles": ["sales_rep"]})
+        assert (await client.hear())["push"]["pub"] == {"data": {"n": 2}, "offset": 2}
+
+
+async def test_the_latest_publication_is_all_that_a_cache_recovers(settings: Settings, tmp_path: Path) -> None:
+    users = await prepare(settings)
+    async with configured(settings, tmp_path) as hub:
+        for n in range(1, 4):
+            await hub.publish(users["admin"], "latest:1", {"n": n})
+        async with raw(hub) as client:
+            await client.connected(connection_token())
+            reply = (await client.ask(2, subscribe={"channel": "latest:1", "recover": True}))["subscribe"]
+            assert reply["recovered"]
+            assert [p["data"]["n"] for p in reply["publications"]] == [3]
+            await client.ask(3, unsubscribe={"channel": "latest:1"})
+            known = {"channel": "latest:1", "recover": True, "offset": 3, "epoch": reply["epoch"]}
+            reply = (await client.ask(4, subscribe=known))["subscribe"]
+            assert reply["recovered"]
+            assert "publications" not in reply
+
+
+async def test_a_position_that_is_unknown_is_refused_if_the_client_asks_for_that(
+    settings: Settings, tmp_path: Path
+) -> None:
+    await prepare(settings)
+    wrong = {"channel": "chat:1", "recover": True, "offset": 5, "epoch": "0badcafe-1"}
+    async with configured(settings, tmp_path) as hub, raw(hub) as client:
+        await client.connected(connection_token())
+        assert (await client.ask(2, subscribe={**wrong, "flag": 2}))["error"]["code"] == 112
+        reply = (await client.ask(3, subscribe=wrong))["subscribe"]
+        assert reply["was_recovering"]
+        assert "recovered" not in reply
+
+
+async def test_a_web_page_of_another_origin_is_not_let_in(settings: Settings, tmp_path: Path) -> None:
+    await prepare(settings)
+    async with configured(settings, tmp_path) as hub:
+        async with raw(hub, headers={"Origin": "https://app.example.com"}) as client:
+            await client.connected(connection_token())
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+            async with raw(hub, headers={"Origin": "https://evil.example.com"}):
+                pass
+
+
+async def test_a_client_that_says_nothing_or_answers_no_ping_is_closed(settings: Settings, tmp_path: Path) -> None:
+    await prepare(settings)
+    quick = {"ping_interval": "300ms", "pong_timeout": "100ms", "stale_close_delay": "200ms"}
+    async with configured(settings, tmp_path, **quick) as hub:
+        async with raw(hub) as client:
+            assert await client.closed() == 3502
+        async with raw(hub) as client:
+            await client.connected(connection_token())
+            await client.socket.receive(timeout=5)
+            message = await client.socket.receive(timeout=5)
+            assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 3012)
+
+
+async def test_a_token_that_ends_ends_the_connection_unless_it_is_refreshed(settings: Settings, tmp_path: Path) -> None:
+    await prepare(settings)
+    async with configured(settings, tmp_path, expired_close_delay="100ms") as hub, raw(hub) as client:
+        reply = await client.connected(connection_token(life=2))
+        assert (reply["expires"], reply["ttl"]) == (True, 1)
+        refreshed = (await client.ask(2, refresh={"token": connection_token(life=3)}))["refresh"]
+        assert refreshed["ttl"] in (2, 3)
+        assert await client.closed() == 3005
+
+
+async def test_an_unsubscribed_channel_says_nothing_more(settings: Settings, tmp_path: Path) -> None:
+    users = await prepare(settings)
+    async with configured(settings, tmp_path) as hub, raw(hub) as client:
+        await client.connected(connection_token())
+        for id, channel in enumerate(("chat:1", "chat:2"), 2):
+            await client.ask(id, subscribe={"channel": channel})
+        assert await client.ask(4, unsubscribe={"channel": "chat:1"}) == {"id": 4, "unsubscribe": {}}
+        assert await client.ask(5, unsubscribe={"channel": "nowhere"}) == {"id": 5, "unsubscribe": {}}
+        await hub.publish(users["admin"], "chat:1", 1)
+        await hub.publish(users["admin"], "chat:2", 2)
+        assert (await client.hear())["push"]["channel"] == "chat:2"
