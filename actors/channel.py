@@ -30,7 +30,7 @@ class Codec(Protocol):
         """The frame that carries a publication."""
 
     def position(self, channel: str, epoch: str, offset: int) -> bytes:
-        """The frame that tells a session where it stands when it was not allowed to see what came."""
+        """The frame that tells a session where it stands when it was not allowed to see what came; empty for none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

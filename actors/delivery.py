@@ -61,8 +61,10 @@ class Cursor:
 
     def notice(self, at_least: int, offset: int, due: list[Session] | None = None) -> None:
         """Tell the session where it stands, if at least so many publications were withheld from it."""
-        frame = self.session.codec.position
-        if self.withheld >= at_least and self.session.deliver(frame(self.channel, self.epoch, offset), due):
+        if self.withheld < at_least:
+            return
+        frame = self.session.codec.position(self.channel, self.epoch, offset)
+        if not frame or self.session.deliver(frame, due):
             self.withheld = 0
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from hub import auth, connection_tokens, content_types, health, page, publish, sockets, timeline
-from hub.centrifuge import websocket
+from hub.centrifuge import emulation, http_stream, sse, stream, websocket
 from hub.contacts import CONTACTS
 from hub.errors import Handler
 from hub.history import AUDIT_TRAIL, FIELD_HISTORY
@@ -87,6 +87,13 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/ws/notifications/", sockets.notifications, BY_TOKEN),
     Route("GET", "/ws/activity/", sockets.activity, BY_TOKEN),
     Route("GET", "/connection/websocket", websocket.websocket, BY_TOKEN),
+    Route("POST", "/connection/http_stream", http_stream.http_stream, BY_TOKEN),
+    Route("GET", "/connection/sse", sse.sse, BY_TOKEN),
+    Route("POST", "/connection/sse", sse.sse, BY_TOKEN),
+    Route("POST", "/emulation", emulation.emulation, BY_TOKEN),
+    Route("OPTIONS", "/connection/http_stream", stream.preflight, PUBLIC),
+    Route("OPTIONS", "/connection/sse", stream.preflight, PUBLIC),
+    Route("OPTIONS", "/emulation", stream.preflight, PUBLIC),
     # the page, and what operators' tools ask
     Route("GET", "/", page.index, PUBLIC),
     Route("GET", "/page/{name}", page.asset, PUBLIC),

@@ -84,7 +84,7 @@ async def _serve(request: web.Request, endpoint: str, channel_of: Callable[[View
         partition=fold.partition,
         scan=fold.scan,
     )
-    transport.drained = session.resumed
+    transport.pipe.drained = session.resumed
     expiry = _at(claims, partial(session.close, *EXPIRED))
     try:
         with request.app[SESSIONS].connected(viewer, session, endpoint):

@@ -48,9 +48,13 @@ class Client:
         name: str,
         address: str | None,
         pings: bool = True,
+        session_id: str = "",
     ) -> None:
-        """`name` is the transport's; without `pings` the transport keeps the connection alive by itself."""
+        """`name` is the transport's; without `pings` the transport keeps the connection alive by itself. `session_id`
+        is what a client names that sends its commands beside its transport.
+        """
         self.id = str(uuid4())
+        self.session_id = session_id
         self.node = node
         self.format = format
         self.transport = name
@@ -215,6 +219,8 @@ class Client:
             "ping": int(settings.ping_interval) if self._pings else 0,
             "pong": self._pings,
             "subs": subs,
+            "session": self.session_id,
+            "node": self.node.uid if self.session_id else "",
             "time": int(time.time() * 1000) if settings.connect_include_server_time else 0,
             **expiry_of(identity.expires_at),
         }

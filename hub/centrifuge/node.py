@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import asyncpg
@@ -20,6 +22,9 @@ from hub.origins import Origins
 from hub.publish import PUBLISHER, Publisher
 from hub.sessions import SESSIONS, Sessions
 from hub.viewers import Viewers
+
+if TYPE_CHECKING:
+    from hub.centrifuge.client import Client
 
 #: Told to clients.
 VERSION = "0.1.0"
@@ -41,6 +46,17 @@ class Node:
     clients: Clients
     pool: asyncpg.Pool
     uid: str
+    #: Clients on streams, by the secret they name when they send commands beside it.
+    sessions_by_id: dict[str, Client] = field(default_factory=dict)
+
+    @contextmanager
+    def emulated(self, client: Client) -> Iterator[None]:
+        """Let commands reach a client on a stream."""
+        self.sessions_by_id[client.session_id] = client
+        try:
+            yield
+        finally:
+            del self.sessions_by_id[client.session_id]
 
     def admit(self) -> None:
         """Let one more connection in. Raises Unavailable beyond the limit of the node."""

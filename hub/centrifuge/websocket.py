@@ -11,7 +11,8 @@ from hub.centrifuge.codec import WireFormat
 from hub.centrifuge.json_codec import CENTRIFUGE_JSON
 from hub.centrifuge.node import NODE
 from hub.centrifuge.protobuf_codec import CENTRIFUGE_PROTOBUF
-from hub.errors import Forbidden, Unavailable
+from hub.centrifuge.stream import origin_headers
+from hub.errors import Unavailable
 from hub.transport import Transport
 
 #: The subprotocol by which a client asks for Protobuf; it must be given back.
@@ -24,18 +25,13 @@ NATIVE_PINGS = "cf_ws_frame_ping_pong"
 CLOSES = Counter("hub_client_closes_total", "Centrifuge connections that ended, by close code", ["code"])
 
 
-class OriginForbidden(Forbidden):
-    """This web page may not connect: its origin is not in client.allowed_origins."""
-
-
 async def websocket(request: web.Request) -> web.StreamResponse:
     """A client, for as long as it is connected."""
     node = request.app[NODE]
     settings, limits = node.configuration.client, node.configuration.websocket
     if limits.disabled:
         raise web.HTTPNotFound
-    if not node.origins.allows(request.headers.get("Origin")):
-        raise OriginForbidden
+    origin_headers(request)
     if not node.fold.ready:
         raise Unavailable("This node is still reading the log; try again.")
     node.admit()
@@ -53,7 +49,7 @@ async def websocket(request: web.Request) -> web.StreamResponse:
     await socket.prepare(request)
     transport = Transport(socket, request)
     client = Client(node, transport, format, name="websocket", address=request.remote, pings=not native)
-    transport.drained = client.session.resumed
+    transport.pipe.drained = client.session.resumed
     try:
         await _converse(client, socket)
     finally:

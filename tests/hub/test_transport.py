@@ -34,7 +34,7 @@ async def connected() -> AsyncIterator[tuple[aiohttp.ClientWebSocketResponse, Se
         socket = web.WebSocketResponse(compress=False)
         await socket.prepare(request)
         transport = Transport(socket, request)
-        transport.drained = served.drained.set
+        transport.pipe.drained = served.drained.set
         served.transport.set_result(transport)
         try:
             async for _ in socket:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -60,10 +60,13 @@ def connection_token(user: str = "u1", *, life: float = 300, key: str = KEY, **c
 
 
 @asynccontextmanager
-async def configured(settings: Settings, tmp_path: Path, **client: Any) -> AsyncIterator[Node]:
-    """A node with the configuration above; `client` changes that section."""
+async def configured(
+    settings: Settings, tmp_path: Path, *, sections: Mapping[str, Any] | None = None, **client: Any
+) -> AsyncIterator[Node]:
+    """A node with the configuration above, more sections, and changes to `client`."""
     file = tmp_path / "config.json"
-    file.write_text(json.dumps({**CONFIGURATION, "client": {**CONFIGURATION["client"], **client}}))
+    changed = {**CONFIGURATION, **(sections or {}), "client": {**CONFIGURATION["client"], **client}}
+    file.write_text(json.dumps(changed))
     async with node(replace(settings, config=str(file))) as hub:
         yield hub
 
@@ -342,7 +345,7 @@ async def test_a_web_page_of_another_origin_is_not_let_in(settings: Settings, tm
 
 async def test_a_client_that_says_nothing_or_answers_no_ping_is_closed(settings: Settings, tmp_path: Path) -> None:
     await prepare(settings)
-    quick = {"ping_interval": "300ms", "pong_timeout": "100ms", "stale_close_delay": "200ms"}
+    quick: dict[str, Any] = {"ping_interval": "300ms", "pong_timeout": "100ms", "stale_close_delay": "200ms"}
     async with configured(settings, tmp_path, **quick) as hub:
         async with raw(hub) as client:
             assert await client.closed() == 3502

@@ -1,0 +1,38 @@
+"""`POST /emulation`: later commands of a client on a stream, which may be connected to another node."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from hub.centrifuge import stream
+from hub.centrifuge.codec import Emulation, Malformed, WireFormat
+from hub.centrifuge.http_stream import JSON, OCTETS, PROTOBUF
+from hub.centrifuge.node import NODE, Node
+from hub.errors import Invalid, NotFound
+
+
+async def emulation(request: web.Request) -> web.Response:
+    """Hand commands to the client they are from; their answers come on its stream."""
+    node = request.app[NODE]
+    headers = stream.origin_headers(request)
+    limit = node.configuration.emulation.max_request_body_size
+    body = await request.content.read(limit + 1)
+    if len(body) > limit:
+        raise web.HTTPRequestEntityTooLarge(limit, len(body))
+    format: WireFormat = PROTOBUF if request.content_type == OCTETS else JSON
+    try:
+        given = format.emulation(body)
+    except Malformed as error:
+        raise Invalid({"non_field_errors": [str(error)]}) from None
+    if not await _handed(node, given):
+        raise NotFound
+    return web.Response(status=204, headers=headers)
+
+
+async def _handed(node: Node, given: Emulation) -> bool:
+    """Whether the client was found here."""
+    client = node.sessions_by_id.get(given.session) if given.node == node.uid else None
+    if client is None:
+        return False
+    await client.hear(given.data)
+    return True

@@ -1,0 +1,34 @@
+"""`POST /connection/http_stream`: an endless body of answers, one a line; with Protobuf, each behind its length."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from hub.centrifuge import stream
+from hub.centrifuge.json_codec import JsonFormat
+from hub.centrifuge.node import NODE
+from hub.centrifuge.protobuf_codec import ProtobufFormat
+
+#: What a body of Protobuf is called, both ways.
+OCTETS = "application/octet-stream"
+
+
+def _line(message: bytes) -> bytes:
+    return message + b"\n"
+
+
+JSON = JsonFormat(_line)
+PROTOBUF = ProtobufFormat(bytes)
+
+
+async def http_stream(request: web.Request) -> web.StreamResponse:
+    """A client, for as long as it is connected."""
+    limits = request.app[NODE].configuration.http_stream
+    if not limits.enabled:
+        raise web.HTTPNotFound
+    body = await request.content.read(limits.max_request_body_size + 1)
+    if len(body) > limits.max_request_body_size:
+        raise web.HTTPRequestEntityTooLarge(limits.max_request_body_size, len(body))
+    if request.content_type == OCTETS:
+        return await stream.serve(request, PROTOBUF, name="http_stream", kind=OCTETS, commands=body)
+    return await stream.serve(request, JSON, name="http_stream", kind="application/json", commands=body)
