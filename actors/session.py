@@ -179,7 +179,8 @@ class Session:
     def release(self, frame: bytes) -> None:
         """Send a frame, then what waits, then go on where the cursors stand."""
         if not self._closed:
-            self._transport.write(frame)
+            if frame:
+                self._transport.write(frame)
             self.resumed()
 
     def resumed(self) -> None:

@@ -14,4 +14,5 @@ def add(app: web.Application) -> None:
     app.cleanup_ctx.append(publish.keep_publishing)
     app.cleanup_ctx.append(sessions.keep_checking)
     app.cleanup_ctx.append(node.keep)
+    app.on_shutdown.append(node.leave)
     app.on_shutdown.append(sessions.leave)

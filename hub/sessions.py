@@ -8,7 +8,7 @@ at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import islice
 
@@ -72,13 +72,8 @@ class Sessions:
                 for session in list(self._of[viewer]):
                     session.close(*(GONE if role is None else RECONNECT))
 
-    async def leave(self) -> None:
-        """Tell everybody to come back elsewhere, in batches."""
-        everybody = iter([session for sessions in self._of.values() for session in sessions])
-        while batch := list(islice(everybody, BATCH)):
-            for session in batch:
-                session.close(*SHUTDOWN)
-            await asyncio.sleep(PAUSE)
+    def __iter__(self) -> Iterator[Session]:
+        return iter([session for sessions in self._of.values() for session in sessions])
 
 
 SESSIONS = web.AppKey("sessions", Sessions)
@@ -94,9 +89,19 @@ async def keep_checking(app: web.Application) -> AsyncIterator[None]:
         await checking
 
 
+async def dismiss(sessions: Iterable[Session]) -> None:
+    """Tell these to come back elsewhere, in batches."""
+    remaining = iter(sessions)
+    while batch := list(islice(remaining, BATCH)):
+        for session in batch:
+            session.close(*SHUTDOWN)
+        await asyncio.sleep(PAUSE)
+
+
 async def leave(app: web.Application) -> None:
     """Let everybody go (an `on_shutdown` handler)."""
-    await app[SESSIONS].leave()
+    sessions = app[SESSIONS]
+    await dismiss(sessions)
 
 
 async def _check(sessions: Sessions, pool: asyncpg.Pool) -> None:

@@ -26,6 +26,7 @@ from hub.centrifuge.codes import Ended, Error, Refused
 from hub.centrifuge.identity import Identity, identify, viewer
 from hub.centrifuge.node import VERSION, Node
 from hub.centrifuge.subscriptions import Subscriptions, expiry_of
+from hub.crm_channels import crm
 from hub.errors import unavailable
 from hub.sight import admits, nobody
 from models.access import Viewer
@@ -165,6 +166,11 @@ class Client:
         """Close the connection."""
         self.session.close(*close)
 
+    def renew(self, identity: Identity) -> None:
+        """Take what is said of the same user now, and with it when the connection ends."""
+        self.identity = identity
+        self._time_expiry()
+
     def push(self, channel: str, kind: Push, content: Content) -> None:
         """Tell it something it did not ask for."""
         self.session.send(self.format.frame(self.format.push(channel, kind, content)))
@@ -210,9 +216,14 @@ class Client:
         personal = settings.subscribe_to_user_personal_channel
         if personal.enabled and identity.user:
             name = self.node.namespaces.personal(identity.user, personal.personal_channel_namespace)
-            wanted.setdefault(name, SubscriptionOptions())
+            if crm(name) is None or await self.viewer() is not None:
+                wanted.setdefault(name, SubscriptionOptions())
         self.session.hold()
-        subs = await self.subscriptions.begin_by_server(wanted, request["subs"])
+        try:
+            subs = await self.subscriptions.begin_by_server(wanted, request["subs"])
+        except Refused:
+            self.session.release(b"")
+            raise
         result = {
             "client": self.id,
             "version": VERSION,
@@ -252,8 +263,7 @@ class Client:
             raise (Ended(codes.EXPIRED) if not refused.error.temporary else refused) from None
         if identity.user != self.identity.user:
             raise Ended(codes.INVALID_TOKEN)
-        self.identity = identity
-        self._time_expiry()
+        self.renew(identity)
         result = {"client": self.id, "version": VERSION, **expiry_of(identity.expires_at)}
         self.session.send(self._reply(command.id, "refresh", result))
 

@@ -20,7 +20,7 @@ from hub.keys import CONFIGURATION, POOL, SECRET, VIEWERS
 from hub.namespaces import Namespaces
 from hub.origins import Origins
 from hub.publish import PUBLISHER, Publisher
-from hub.sessions import SESSIONS, Sessions
+from hub.sessions import SESSIONS, Sessions, dismiss
 from hub.viewers import Viewers
 
 if TYPE_CHECKING:
@@ -86,3 +86,8 @@ async def keep(app: web.Application) -> AsyncIterator[None]:
         uid=str(uuid4()),
     )
     yield
+
+
+async def leave(app: web.Application) -> None:
+    """Let all clients go (an `on_shutdown` handler)."""
+    await dismiss(client.session for client in app[NODE].clients)

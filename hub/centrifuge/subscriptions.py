@@ -21,6 +21,7 @@ from hub.centrifuge.codec import Content
 from hub.centrifuge.codes import Ended, Refused, Unsubscribe
 from hub.centrifuge.permissions import Grant
 from hub.centrifuge.publications import content
+from hub.crm_channels import crm
 from hub.namespaces import ChannelOptions
 from hub.scan import ScanError
 
@@ -105,6 +106,8 @@ class Subscriptions:
 
     async def begin_one_by_server(self, channel: str, grant: Grant, request: Content) -> Content:
         """A server-side subscription; its result. Raises Refused."""
+        if (about := crm(channel)) is not None:
+            await permissions.check_crm(self._client, about)
         subscription = self._made(channel, grant, request, of_server=True)
         results: list[Content] = []
 

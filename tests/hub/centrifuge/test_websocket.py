@@ -303,6 +303,46 @@ async def test_a_signed_in_user_has_the_channels_of_the_crm_and_sees_what_they_m
         assert (await client.hear())["push"]["pub"] == {"data": {"n": 2}, "offset": 2}
 
 
+async def test_subscriptions_of_the_server_come_with_the_connect_reply_and_go_on_from_where_the_client_left(
+    settings: Settings, tmp_path: Path
+) -> None:
+    users = await prepare(settings)
+    token = connection_token(subs={"chat:1": {"data": {"hello": 1}}, "chat:2": {}})
+    async with configured(settings, tmp_path) as hub:
+        async with raw(hub) as client:
+            subs = (await client.connected(token))["subs"]
+            assert subs["chat:1"]["data"] == {"hello": 1}
+            await hub.publish(users["admin"], "chat:1", 1)
+            assert (await client.hear())["push"]["pub"]["offset"] == 1
+        for n in (2, 3):
+            await hub.publish(users["admin"], "chat:1", n)
+        left = {"recover": True, "offset": 1, "epoch": subs["chat:1"]["epoch"]}
+        async with raw(hub) as client:
+            command = {"token": token, "subs": {"chat:1": left, "chat:2": {**left, "offset": 7}}}
+            subs = (await client.ask(1, connect=command))["connect"]["subs"]
+            assert subs["chat:1"]["recovered"]
+            assert subs["chat:1"]["offset"] == 1
+            assert [p["data"] for p in subs["chat:1"]["publications"]] == [2, 3]
+            assert "recovered" not in subs["chat:2"]
+            await hub.publish(users["admin"], "chat:1", 4)
+            assert (await client.hear())["push"]["pub"] == {"data": 4, "offset": 4}
+
+
+async def test_a_token_does_not_open_the_channels_of_the_crm(settings: Settings, tmp_path: Path) -> None:
+    users = await prepare(settings)
+    rep = str(users["sales_rep"])
+    async with configured(settings, tmp_path) as hub:
+        async with raw(hub) as client:
+            await client.connected(connection_token(rep))
+            token = connection_token(rep, channel="lead:1")
+            refused = await client.ask(2, subscribe={"channel": "lead:1", "token": token})
+            assert refused["error"]["code"] == 103
+        async with raw(hub) as client:
+            refused = await client.ask(1, connect={"token": connection_token(rep, channels=["lead:1"])})
+            assert refused["error"]["code"] == 103
+            assert await client.closed() == 3000
+
+
 async def test_the_latest_publication_is_all_that_a_cache_recovers(settings: Settings, tmp_path: Path) -> None:
     users = await prepare(settings)
     async with configured(settings, tmp_path) as hub:
