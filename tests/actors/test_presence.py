@@ -62,6 +62,7 @@ class Node:
     def say_part(self, size: int, *, lost: bool = False) -> bool:
         """Say the next part of all; whether that was the last."""
         first = self.rest is None
+        self.asked_for_all = self.asked_for_all and not first
         places = self.roster.own() if self.rest is None else self.rest
         part, self.rest = places[:size], places[size:]
         infos = [(place[0], info) for place in part if (info := self.roster.own_info(place))]
@@ -91,7 +92,7 @@ class Nodes(RuleBasedStateMachine):
             node = Node(f"node{next(self.ids)}", self.log)
             self.living.append(node)
             node.beat()
-            self.ask()
+            self.ask([one.uid for one in self.living])
 
     @precondition(lambda self: self.living)
     @rule(data=st.data(), goodbye=st.booleans())
@@ -134,6 +135,14 @@ class Nodes(RuleBasedStateMachine):
         """A node says all, or goes on with it, while clients move."""
         self.some(data).say_part(size, lost=lost)
 
+    @precondition(lambda self: self.living)
+    @rule(data=st.data(), lost=st.integers(0, 4))
+    def say_all(self, data: st.DataObject, lost: int) -> None:
+        """A node says all, one client at a time, and one of the parts is lost."""
+        node, part = self.some(data), 0
+        while not node.say_part(1, lost=part == lost):
+            part += 1
+
     @precondition(lambda self: self.log)
     @rule()
     def repeat(self) -> None:
@@ -150,6 +159,7 @@ class Nodes(RuleBasedStateMachine):
     def hear(self, data: st.DataObject, records: int) -> None:
         node = self.some(data)
         node.hear(min(node.read + records, len(self.log)), self.now)
+        self.ask(node.roster.unsure(self.now))
 
     @rule(seconds=st.sampled_from([0.5, 3.0, 6.0, 11.0]))
     def wait(self, seconds: float) -> None:
@@ -164,30 +174,24 @@ class Nodes(RuleBasedStateMachine):
             assert known == set(node.seen)
             assert len(node.roster) == len(known)
 
-    def ask(self) -> None:
+    def ask(self, nodes: Sequence[str]) -> None:
         for node in self.living:
-            node.asked_for_all = True
+            node.asked_for_all = node.asked_for_all or node.uid in nodes
 
+    @rule()
     def settle(self) -> None:
-        """Let time pass with everything working, long enough to give up the dead."""
+        """Let time pass with everything working, long enough to give up the dead; then everybody knows the truth."""
         for _ in range(round(2 * LOST_AFTER / ASK_AGAIN)):
             self.now += ASK_AGAIN
             for node in self.living:
                 node.beat()
                 if node.asked_for_all or node.rest is not None:
-                    node.asked_for_all = node.rest is not None
                     while not node.say_part(2):
                         pass
             for node in self.living:
                 node.hear(len(self.log), self.now)
                 node.watch(node.roster.expire(self.now))
-                for unsure in node.roster.unsure(self.now):
-                    for one in self.living:
-                        if one.uid == unsure:
-                            one.asked_for_all = True
-
-    def teardown(self) -> None:
-        self.settle()
+                self.ask(node.roster.unsure(self.now))
         truth = {
             (channel, name): info
             for node in self.living
@@ -200,6 +204,10 @@ class Nodes(RuleBasedStateMachine):
             assert known == truth
             assert set(node.roster.nodes()) == node.roster.living() == uids - {node.uid}
             assert node.roster.complete
+        self.what_was_told_is_what_is_known()
+
+    def teardown(self) -> None:
+        self.settle()
 
 
 TestNodes = Nodes.TestCase
