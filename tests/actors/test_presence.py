@@ -253,6 +253,15 @@ def test_a_hole_is_asked_about_once_in_a_while_until_all_is_said() -> None:
     ]
 
 
+def test_a_lost_part_of_all_takes_nobody_away() -> None:
+    one = roster()
+    one.hear(moved(1, JOINED), 1.0)
+    one.hear(Present(node="b", n=2, first=True, last=False, clients=[]), 1.0)
+    assert one.hear(Present(node="b", n=4, first=False, last=True, clients=[]), 1.0) == []
+    assert list(one.of("news")) == ["one"]
+    assert (one.complete, one.unsure(1.0)) == (False, ["b"])
+
+
 def test_a_silent_node_takes_its_clients_with_it() -> None:
     one = roster()
     one.hear(moved(1, JOINED), 1.0)
