@@ -1,11 +1,11 @@
-"""The real-time half of an application: fold, publisher and sessions, started and stopped with it."""
+"""The real-time half of an application: fold, publisher, sessions, control; started and stopped with it."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from hub import fold, publish, sessions
-from hub.centrifuge import node
+from hub import control, fold, publish, sessions
+from hub.centrifuge import duties, node
 
 
 def add(app: web.Application) -> None:
@@ -13,6 +13,8 @@ def add(app: web.Application) -> None:
     app.cleanup_ctx.append(fold.keep_folding)
     app.cleanup_ctx.append(publish.keep_publishing)
     app.cleanup_ctx.append(sessions.keep_checking)
+    app.cleanup_ctx.append(control.keep_control)
     app.cleanup_ctx.append(node.keep)
+    app.cleanup_ctx.append(duties.keep)
     app.on_shutdown.append(node.leave)
     app.on_shutdown.append(sessions.leave)

@@ -8,6 +8,7 @@ from uuid import uuid4
 from hub.centrifuge import permissions
 from hub.centrifuge.codec import Content
 from hub.centrifuge.codes import BAD_ARGUMENTS, INTERNAL_ERROR, LIMIT_EXCEEDED, NOT_AVAILABLE, Refused
+from hub.centrifuge.publications import client_content
 from hub.publish import OutcomeUnknown, Publish
 from streams.envelope import LARGEST_DATA
 
@@ -39,10 +40,12 @@ async def history(client: Client, request: Content) -> Content:
 async def presence(client: Client, request: Content) -> Content:
     """Who is there."""
     permissions.presence(client, request["channel"])
-    raise Refused(NOT_AVAILABLE)
+    there = client.node.presence.of(request["channel"])
+    return {"presence": {id: client_content(client.format, info) for id, info in there.items()}}
 
 
 async def presence_stats(client: Client, request: Content) -> Content:
     """How many are there."""
     permissions.presence(client, request["channel"])
-    raise Refused(NOT_AVAILABLE)
+    clients, users = client.node.presence.stats(request["channel"])
+    return {"num_clients": clients, "num_users": users}

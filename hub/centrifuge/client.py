@@ -17,6 +17,7 @@ from uuid import uuid4
 import structlog
 
 from actors.closes import INTERNAL, Close
+from actors.presence import ClientInfo
 from actors.session import Session
 from actors.session import Transport as SessionTransport
 from hub.centrifuge import channel_commands, codes, rpc
@@ -24,11 +25,12 @@ from hub.centrifuge.claims import SubscriptionOptions
 from hub.centrifuge.codec import Command, Content, Malformed, Method, Push, WireFormat
 from hub.centrifuge.codes import Ended, Error, Refused
 from hub.centrifuge.identity import Identity, identify, viewer
-from hub.centrifuge.node import VERSION, Node
+from hub.centrifuge.node import Node
 from hub.centrifuge.subscriptions import Subscriptions, expiry_of
 from hub.crm_channels import crm
 from hub.errors import unavailable
 from hub.sight import admits, nobody
+from hub.version import VERSION
 from models.access import Viewer
 
 log = structlog.get_logger()
@@ -104,6 +106,11 @@ class Client:
         """The user's id; empty for nobody known."""
         return "" if self.identity is None else self.identity.user
 
+    def info(self, chan_info: bytes | None = None) -> ClientInfo:
+        """What others are shown of it."""
+        conn_info = None if self.identity is None else self.identity.info
+        return ClientInfo(user=self.user, client=self.id, conn_info=conn_info, chan_info=chan_info)
+
     @property
     def insecure(self) -> bool:
         """Whether everybody may do everything."""
@@ -137,6 +144,10 @@ class Client:
             async with self._turn:
                 await self._do(command)
 
+    def hear_soon(self, frame: bytes | str) -> None:
+        """Do what a frame asks that another node was given, without waiting for it."""
+        self._keep(asyncio.create_task(self.hear(frame)))
+
     def order(self, act: Callable[[], Awaitable[None]]) -> None:
         """Do something for this client when its turn comes, between two commands."""
 
@@ -145,7 +156,9 @@ class Client:
                 if not self.session.closed:
                     await act()
 
-        task = asyncio.create_task(run())
+        self._keep(asyncio.create_task(run()))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._orders.add(task)
         task.add_done_callback(self._orders.discard)
 
@@ -156,8 +169,8 @@ class Client:
             self._expiry.cancel()
         for task in self._orders:
             task.cancel()
-        await self.session.leave()
         self.subscriptions.leave()
+        await self.session.leave()
         self._registered.close()
 
     # What it is told.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from aiohttp import web
 
 from hub.centrifuge import stream
@@ -9,6 +12,9 @@ from hub.centrifuge.codec import Emulation, Malformed, WireFormat
 from hub.centrifuge.http_stream import JSON, OCTETS, PROTOBUF
 from hub.centrifuge.node import NODE, Node
 from hub.errors import Invalid, NotFound
+
+#: What a node is asked that owns a session.
+HAND = "emulation"
 
 
 async def emulation(request: web.Request) -> web.Response:
@@ -30,9 +36,20 @@ async def emulation(request: web.Request) -> web.Response:
 
 
 async def _handed(node: Node, given: Emulation) -> bool:
-    """Whether the client was found here."""
-    client = node.sessions_by_id.get(given.session) if given.node == node.uid else None
+    """Whether the client was found, here or on its node."""
+    if given.node != node.uid:
+        content = {"session": given.session, "data": given.data}
+        return await node.control.to_node(given.node, HAND, content)
+    client = node.sessions_by_id.get(given.session)
     if client is None:
         return False
     await client.hear(given.data)
     return True
+
+
+async def take(node: Node, content: Mapping[str, Any]) -> bool:
+    """Take commands that another node was given; whether their client is here."""
+    client = node.sessions_by_id.get(content["session"])
+    if client is not None:
+        client.hear_soon(content["data"])
+    return client is not None

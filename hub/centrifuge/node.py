@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import asyncpg
 from aiohttp import web
@@ -14,20 +13,19 @@ from aiohttp import web
 from hub.centrifuge.clients import Clients
 from hub.centrifuge.verifier import Verifier
 from hub.configuration import Configuration
+from hub.control import CONTROL, Control, Counts
 from hub.errors import Unavailable
 from hub.fold import FOLD, Fold
 from hub.keys import CONFIGURATION, POOL, SECRET, VIEWERS
 from hub.namespaces import Namespaces
 from hub.origins import Origins
+from hub.presence import PRESENCE, Presence
 from hub.publish import PUBLISHER, Publisher
 from hub.sessions import SESSIONS, Sessions, dismiss
 from hub.viewers import Viewers
 
 if TYPE_CHECKING:
     from hub.centrifuge.client import Client
-
-#: Told to clients.
-VERSION = "0.1.0"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +43,8 @@ class Node:
     sessions: Sessions
     clients: Clients
     pool: asyncpg.Pool
-    uid: str
+    control: Control
+    presence: Presence
     #: Clients on streams, by the secret they name when they send commands beside it.
     sessions_by_id: dict[str, Client] = field(default_factory=dict)
 
@@ -57,6 +56,21 @@ class Node:
             yield
         finally:
             del self.sessions_by_id[client.session_id]
+
+    @property
+    def uid(self) -> str:
+        """Tells nodes apart, and one start of a node from the next."""
+        return self.control.node
+
+    def counts(self) -> Counts:
+        """What other nodes are told of this one."""
+        users = {client.user for client in self.clients} | {str(viewer.id) for viewer in self.sessions.viewers}
+        return Counts(
+            clients=len({*self.sessions, *(client.session for client in self.clients)}),
+            users=len(users),
+            subs=sum(partition.listeners for partition in self.fold.partitions),
+            channels=sum(partition.channels for partition in self.fold.partitions),
+        )
 
     def admit(self) -> None:
         """Let one more connection in. Raises Unavailable beyond the limit of the node."""
@@ -83,8 +97,10 @@ async def keep(app: web.Application) -> AsyncIterator[None]:
         sessions=app[SESSIONS],
         clients=Clients(),
         pool=app[POOL],
-        uid=str(uuid4()),
+        control=app[CONTROL],
+        presence=app[PRESENCE],
     )
+    app[CONTROL].counts = app[NODE].counts
     yield
 
 

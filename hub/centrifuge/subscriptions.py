@@ -20,7 +20,7 @@ from hub.centrifuge.claims import SubscriptionOptions
 from hub.centrifuge.codec import Content
 from hub.centrifuge.codes import Ended, Refused, Unsubscribe
 from hub.centrifuge.permissions import Grant
-from hub.centrifuge.publications import content
+from hub.centrifuge.publications import content, fit
 from hub.crm_channels import crm
 from hub.namespaces import ChannelOptions
 from hub.scan import ScanError
@@ -52,6 +52,10 @@ class Subscription:
     #: Unix seconds.
     expires_at: int | None
     options: SubscriptionOptions
+    #: Whether others are told that the client is there.
+    shown: bool
+    #: Whether the client is told who joins and leaves.
+    told: bool
     expiry: asyncio.TimerHandle | None = None
 
 
@@ -161,6 +165,9 @@ class Subscriptions:
         positioned = _set(grant.options.override.force_positioning, options.force_positioning)
         recoverable = recoverable or (request["recoverable"] and _may(options.allow_recovery, options))
         positioned = positioned or (request["positioned"] and options.allow_positioning)
+        presence = _set(grant.options.override.presence, options.presence)
+        moves = _set(grant.options.override.join_leave, options.join_leave)
+        forced = _set(grant.options.override.force_push_join_leave, options.force_push_join_leave)
         return Subscription(
             channel=channel,
             of_server=of_server,
@@ -169,6 +176,8 @@ class Subscriptions:
             cache=options.force_recovery_mode == "cache",
             expires_at=grant.expires_at,
             options=grant.options,
+            shown=presence or moves,
+            told=moves and (forced or request["join_leave"]),
         )
 
     async def _listen(
@@ -179,18 +188,22 @@ class Subscriptions:
         client.node.clients.subscribed(channel, client)
         self._time(subscription)
         try:
-            if not (subscription.recoverable and request["recover"]):
-                return await client.session.subscribe(channel, greet=greet)
-            since = Position(request["epoch"], request["offset"])
-            await client.node.fold.await_place(channel, since)
-            limit = client.node.configuration.client.recovery_max_publication_limit
-            return await client.session.recover(
-                channel, since=since, limit=limit, latest=subscription.cache, greet=greet
-            )
+            if subscription.recoverable and request["recover"]:
+                since = Position(request["epoch"], request["offset"])
+                await client.node.fold.await_place(channel, since)
+                limit = client.node.configuration.client.recovery_max_publication_limit
+                subscribed = await client.session.recover(
+                    channel, since=since, limit=limit, latest=subscription.cache, greet=greet
+                )
+            else:
+                subscribed = await client.session.subscribe(channel, greet=greet)
         except (ActorError, ScanError) as error:
             self._forget(channel)
             log.warning("subscribe_failed", channel=channel, error=repr(error))
             raise Refused(codes.INTERNAL_ERROR) from error
+        if subscription.shown:
+            client.node.presence.enter(channel, client.info(subscription.options.info))
+        return subscribed
 
     def _result(self, subscription: Subscription, subscribed: Subscribed, *, was_recovering: bool) -> Content:
         result: dict[str, Any] = {
@@ -199,7 +212,7 @@ class Subscriptions:
             "was_recovering": was_recovering and subscription.recoverable,
             "recovered": subscribed.recovered,
             "publications": [content(publication) for publication in subscribed.publications],
-            "data": subscription.options.data or b"",
+            "data": fit(self._client.format, subscription.options.data),
         }
         if subscription.positioned:
             result |= {"epoch": subscribed.epoch, "offset": subscribed.offset}
@@ -226,13 +239,22 @@ class Subscriptions:
         subscription = self._of.pop(channel, None)
         if subscription is not None:
             self._client.node.clients.unsubscribed(channel, self._client)
+            if subscription.shown:
+                self._client.node.presence.leave(channel, self._client.id)
             if subscription.expiry is not None:
                 subscription.expiry.cancel()
         return subscription
 
 
 #: A server-side subscription about which the client said nothing.
-NOTHING_ASKED: Content = {"recover": False, "recoverable": False, "positioned": False, "epoch": "", "offset": 0}
+NOTHING_ASKED: Content = {
+    "recover": False,
+    "recoverable": False,
+    "positioned": False,
+    "join_leave": False,
+    "epoch": "",
+    "offset": 0,
+}
 
 
 def expiry_of(expires_at: int | None) -> dict[str, Any]:
