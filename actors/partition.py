@@ -96,6 +96,11 @@ class Partition(Actor):
         """Cursors on its channels."""
         return sum(map(len, self._listeners.values()))
 
+    @property
+    def channels(self) -> int:
+        """Channels that somebody listens to."""
+        return len(self._listeners)
+
     async def receive(self, message: Message[Any]) -> Any:
         return self._handlers[type(message)](message)
 

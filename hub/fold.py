@@ -29,7 +29,7 @@ from hub.tail import Tail
 from settings import Settings
 from streams import kafka
 from streams import log as logs
-from streams.topics import PARTITIONS, PUBLICATIONS, partition_of
+from streams.topics import CONTROL, PARTITIONS, PUBLICATIONS, partition_of
 
 log = structlog.get_logger()
 
@@ -71,7 +71,8 @@ class Fold:
         #: Whether Postgres answered when it was last asked.
         self.postgres = True
         self._pool = pool
-        self._consumer = consumer
+        #: Reads `hub.publications` for the fold and stands at the end of `hub.control` for others: one connection.
+        self.consumer = consumer
         self._tail = tail
         self._snapshots = snapshots
         self._scans = scans
@@ -110,7 +111,7 @@ class Fold:
         place = TopicPartition(self._topic, partition_of(channel))
         with suppress(TimeoutError, KafkaError):  # then the client is told that it was not recovered
             async with asyncio.timeout(BEHIND):
-                ends = await self._consumer.end_offsets([place])
+                ends = await self.consumer.end_offsets([place])
                 await self._tail.reached(place.partition, ends[place])
 
     async def scan(self, gap: Gap) -> Sequence[Publication]:
@@ -131,7 +132,7 @@ class Fold:
 
     async def _follow(self) -> None:
         await self._tail.begin()
-        await self._tail.reach(await self._consumer.end_offsets(self._tail.places()))
+        await self._tail.reach(await self.consumer.end_offsets(self._tail.places()))
         self._caught_up.set()
         log.info("fold_caught_up", log=self.log.incarnation, next=self._tail.next)
         await self._tail.run()
@@ -151,8 +152,8 @@ class Fold:
         # What was read before asking: the fold goes on while the answer is under way.
         marks, read = list(self._tail.marks), list(self._tail.next)
         now = asyncio.get_running_loop().time()
-        ends = await self._consumer.end_offsets(self._tail.places())
-        beginnings = await self._consumer.beginning_offsets(self._tail.places())
+        ends = await self.consumer.end_offsets(self._tail.places())
+        beginnings = await self.consumer.beginning_offsets(self._tail.places())
         for place, end in ends.items():
             self._progress.check(place.partition, read[place.partition], end, now)
         try:
@@ -205,7 +206,9 @@ async def folding(settings: Settings, pool: asyncpg.Pool, retention: Callable[[s
             Partition(n, r.state, retention=retention, budget=budget, remembered=r.remembered)
             for n, r in enumerate(restored)
         ]
-        tail = Tail(consumer, topic, partitions, [r.state for r in restored])
+        control = [TopicPartition(settings.kafka_prefix + CONTROL.name, p) for p in range(PARTITIONS)]
+        beside = await consumer.end_offsets(control)
+        tail = Tail(consumer, topic, partitions, [r.state for r in restored], beside=beside)
         slots = asyncio.Semaphore(SCANS)
         scans = [
             Scan(

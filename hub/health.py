@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from hub.control import CONTROL
 from hub.fold import FOLD
 from hub.responses import respond
 
@@ -15,14 +16,17 @@ async def live(_request: web.Request) -> web.Response:
 
 
 async def ready(request: web.Request) -> web.Response:
-    """Whether clients may come: the fold has caught up. Postgres stands beside it, sockets go on without it."""
+    """Whether clients may come: the fold has caught up, and who is present is known. Postgres stands beside it, sockets
+    go on without it.
+    """
     fold = request.app[FOLD]
+    ready = fold.ready and request.app[CONTROL].ready
     body = {
-        "ready": fold.ready,
+        "ready": ready,
         "log": fold.log.incarnation,
         "postgres": "up" if fold.postgres else "away",
     }
-    return respond(body, status=200 if fold.ready else 503)
+    return respond(body, status=200 if ready else 503)
 
 
 async def metrics(_request: web.Request) -> web.Response:

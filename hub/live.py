@@ -1,10 +1,10 @@
-"""The real-time half of an application: fold, publisher and sessions, started and stopped with it."""
+"""The real-time half of an application: fold, publisher, sessions, control; started and stopped with it."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from hub import fold, publish, sessions
+from hub import control, fold, publish, sessions
 
 
 def add(app: web.Application) -> None:
@@ -12,4 +12,5 @@ def add(app: web.Application) -> None:
     app.cleanup_ctx.append(fold.keep_folding)
     app.cleanup_ctx.append(publish.keep_publishing)
     app.cleanup_ctx.append(sessions.keep_checking)
+    app.cleanup_ctx.append(control.keep_control)
     app.on_shutdown.append(sessions.leave)

@@ -16,6 +16,7 @@ from hub import configuration, errors, expiry, live, requests, routes
 from hub.access_log import AccessLog
 from hub.centrifuge.issuer import Issuer
 from hub.connection_tokens import ISSUER
+from hub.control import CONTROL
 from hub.fold import FOLD
 from hub.keys import CONFIGURATION, NAMESPACES, POOL, SECRET, SETTINGS, VIEWERS
 from hub.namespaces import Namespaces
@@ -51,7 +52,9 @@ def application(settings: Settings, pool: asyncpg.Pool) -> web.Application:
 
 
 async def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then drain. Raises SettingsError if the port is taken, and what ends the fold."""
+    """Serve until SIGTERM or SIGINT, then drain. Raises SettingsError if the port is taken, and what ends the fold
+    or the node's control.
+    """
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
@@ -70,13 +73,15 @@ async def run(settings: Settings) -> None:
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
         await _listen(runner, settings)
-        failed = app[FOLD].failed
-        failed.add_done_callback(lambda _: stop.set())
+        ends = [app[FOLD].failed, app[CONTROL].failed]
+        for failed in ends:
+            failed.add_done_callback(lambda _: stop.set())
         await stop.wait()
         log.info("hub_stopping")
     log.info("hub_stopped")
-    if failed.done():
-        failed.result()
+    for failed in ends:
+        if failed.done():
+            failed.result()
 
 
 async def _listen(runner: web.AppRunner, settings: Settings) -> None:

@@ -39,12 +39,22 @@ class Tail:
     """Follows all partitions of one topic from where their states stand."""
 
     def __init__(
-        self, consumer: AIOKafkaConsumer, topic: str, partitions: Sequence[Partition], states: Sequence[State]
+        self,
+        consumer: AIOKafkaConsumer,
+        topic: str,
+        partitions: Sequence[Partition],
+        states: Sequence[State],
+        *,
+        beside: Mapping[TopicPartition, int],
     ) -> None:
-        """`states` are those the partitions begin with."""
+        """`states` are those the partitions begin with. `beside` are positions of other partitions that the consumer
+        is to have; others poll them.
+        """
         self._consumer = consumer
         self._topic = topic
         self._partitions = partitions
+        self._places = [TopicPartition(topic, p) for p in range(len(partitions))]
+        self._beside = beside
         #: Offset and timestamp of the record each partition's snapshot stands on, until it was compared.
         self._stands_on = {p: (state.next - 1, state.timestamp) for p, state in enumerate(states) if state.timestamp}
         #: Kafka offset of the next record of each partition.
@@ -57,11 +67,13 @@ class Tail:
 
     def places(self) -> list[TopicPartition]:
         """All partitions."""
-        return [TopicPartition(self._topic, p) for p in range(len(self._partitions))]
+        return self._places
 
     async def begin(self) -> None:
         """Take up the positions. Raises LogError if the log does not have them."""
-        self._consumer.assign(self.places())
+        self._consumer.assign([*self.places(), *self._beside])
+        for place, position in self._beside.items():
+            self._consumer.seek(place, position)
         beginnings = await self._consumer.beginning_offsets(self.places())
         ends = await self._consumer.end_offsets(self.places())
         for place in self.places():
@@ -96,7 +108,7 @@ class Tail:
     async def step(self) -> None:
         """Fold what there is now, or wait a while for something."""
         try:
-            found = await self._consumer.getmany(timeout_ms=round(POLL * 1000), max_records=TURN)
+            found = await self._consumer.getmany(*self._places, timeout_ms=round(POLL * 1000), max_records=TURN)
         except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
             raise LogError(f"Kafka does not have the offsets this node had read up to ({error}): {ANOTHER}") from None
         except KafkaError as error:

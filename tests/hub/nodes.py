@@ -16,7 +16,9 @@ from aiokafka import AIOKafkaProducer
 
 from hub import live, server, tokens
 from hub.access_log import AccessLog
+from hub.control import CONTROL, Control
 from hub.fold import FOLD, Fold
+from hub.presence import PRESENCE, Presence
 from models import database
 from settings import Settings
 from streams import kafka
@@ -37,6 +39,14 @@ class Node:
     @property
     def fold(self) -> Fold:
         return self.app[FOLD]
+
+    @property
+    def control(self) -> Control:
+        return self.app[CONTROL]
+
+    @property
+    def presence(self) -> Presence:
+        return self.app[PRESENCE]
 
     def token(self, user: int, *, minutes: float = 5) -> str:
         """An access token for a user."""

@@ -21,6 +21,7 @@ async def test_a_node_stays_ready_without_postgres(here: Settings, monkeypatch: 
     monkeypatch.setattr(fold, "ROUND", 0.02)
     users = await prepare(here)
     async with node(here) as hub, hub.socket("/ws/activity/", users["admin"]) as client:
+        await hub.control.settled()
         incarnation = hub.fold.log.incarnation
         assert await ready(hub) == (200, {"ready": True, "log": incarnation, "postgres": "up"})
         await hub.app[POOL].close()
