@@ -1,10 +1,11 @@
-"""The real-time half of an application: fold, publisher, sessions, control; started and stopped with it."""
+"""The real-time half of an application: fold, publisher, sessions, control, server API; started and stopped with it."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
 from hub import control, fold, publish, sessions
+from hub.centrifuge import api
 
 
 def add(app: web.Application) -> None:
@@ -13,4 +14,5 @@ def add(app: web.Application) -> None:
     app.cleanup_ctx.append(publish.keep_publishing)
     app.cleanup_ctx.append(sessions.keep_checking)
     app.cleanup_ctx.append(control.keep_control)
+    app.cleanup_ctx.append(api.keep_answering)
     app.on_shutdown.append(sessions.leave)
