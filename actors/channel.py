@@ -16,8 +16,8 @@ from actors.log import Record
 #: A page of history ends with the publication that brings its payloads to this many bytes.
 PAGE_BYTES = 256 * 1024
 
-#: What a remembered publication costs beside its payload, audience and frames, in bytes (as tracemalloc sees it).
-OVERHEAD = 850
+#: What a remembered publication costs beside its payload, headers and frames, in bytes (as tracemalloc sees it).
+OVERHEAD = 890
 
 
 class Codec(Protocol):
@@ -35,12 +35,23 @@ class Codec(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retention:
-    """How much of a channel is remembered. Size 0 remembers nothing."""
+    """How much of a channel is remembered: its history, and what a socket that is behind for a moment goes on from."""
 
-    #: Publications.
+    #: Publications of history; 0 is no history.
     size: int
-    #: Seconds of partition time.
+    #: Seconds of partition time that they stay in it.
     ttl: int
+    #: Publications that are remembered in any case, and for how long; beyond history only delivery uses them.
+    spare: int = 0
+    spare_ttl: int = 0
+
+    def holds(self, rank: int, age: int) -> bool:
+        """Whether history has a channel's last publication but `rank` - 1, at an age in ms."""
+        return rank <= self.size and age <= 1000 * self.ttl
+
+    def keeps(self, rank: int, age: int) -> bool:
+        """Whether it is remembered at all."""
+        return self.holds(rank, age) or (rank <= self.spare and age <= 1000 * self.spare_ttl)
 
 
 class Publication:
@@ -77,8 +88,8 @@ class Publication:
 
     def _size(self) -> int:
         record = self.record
-        audience = 0 if record.audience is None else len(record.audience)
-        return OVERHEAD + len(record.payload) + audience + sum(map(len, self._frames.values()))
+        headers = sum(map(len, filter(None, (record.audience, record.info, record.tags))))
+        return OVERHEAD + len(record.payload) + headers + sum(map(len, self._frames.values()))
 
 
 class Memory:
@@ -105,16 +116,12 @@ class Memory:
     def remember(self, publication: Publication) -> None:
         """Add a channel's next publication. The first of an epoch must be preceded by `forget`."""
         record = publication.record
-        keep = self._retention(record.channel)
-        if keep.size < 1:
+        if not self._retention(record.channel).keeps(1, 0):
             return
-        self._expire(record.channel)
-        channel = self._channels.setdefault(record.channel, deque())
-        if len(channel) >= keep.size:
-            self._drop(channel.popleft())
         publication._enter(self, self._time)
-        channel.append(publication)
+        self._channels.setdefault(record.channel, deque()).append(publication)
         self._order[record.offset] = publication
+        self._expire(record.channel)
         while self.size > self._budget and self._order:
             self._drop_oldest()
 
@@ -142,6 +149,15 @@ class Memory:
         remembered = self._channels.get(channel)
         return None if remembered is None else remembered[0]
 
+    def first(self, channel: str) -> Publication | None:
+        """The oldest publication of a channel's history."""
+        self._expire(channel)
+        retention, remembered = self._retention(channel), self._channels.get(channel, ())
+        for rank, publication in zip(range(len(remembered), 0, -1), remembered, strict=True):
+            if retention.holds(rank, self._time - publication.time):
+                return publication
+        return None
+
     def forget(self, channel: str) -> None:
         """Drop all of a channel: it begins anew."""
         for publication in self._channels.pop(channel, ()):
@@ -158,16 +174,18 @@ class Memory:
                 publication.time = time
         self._time = time
         while self._order:
-            oldest = next(iter(self._order.values()))
-            if not self._expired(oldest):
+            channel = next(iter(self._order.values())).record.channel
+            if not self._expired(channel):
                 return
-            self._drop_oldest()
+            self._drop_first(channel)
 
-    def _expired(self, publication: Publication) -> bool:
-        return publication.time < self._time - 1000 * self._retention(publication.record.channel).ttl
+    def _expired(self, name: str) -> bool:
+        """Whether the oldest publication of a channel is no longer to be remembered."""
+        channel = self._channels[name]
+        return not self._retention(name).keeps(len(channel), self._time - channel[0].time)
 
     def _expire(self, channel: str) -> None:
-        while (remembered := self._channels.get(channel)) and self._expired(remembered[0]):
+        while channel in self._channels and self._expired(channel):
             self._drop_first(channel)
 
     def _drop_oldest(self) -> None:

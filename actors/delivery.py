@@ -55,9 +55,9 @@ class Cursor:
         return True
 
     def visible(self, batch: Sequence[Publication]) -> list[Publication]:
-        """Those of a batch that the session may see."""
+        """Those of a batch that the session may see afterwards, in recovery and history."""
         sight = _sight(self.session.admits, batch)
-        return [publication for publication, seen in zip(batch, sight, strict=True) if seen]
+        return [one for one, seen in zip(batch, sight, strict=True) if seen and not one.record.transient]
 
     def notice(self, at_least: int, offset: int, due: list[Session] | None = None) -> None:
         """Tell the session where it stands, if at least so many publications were withheld from it."""

@@ -7,7 +7,7 @@ record in, state out. It looks at the log and at the constants below, and at not
 - Publications in a channel are 1, 2, 3 ... An epoch is the log's incarnation and the Kafka offset of the record that
   made the channel, so a channel that was forgotten and made again never reuses a number.
 - A record with the relay's number n counts once, and only when it is the next one; a record from outside counts once
-  per (channel, id) within five minutes.
+  per (channel, id) within five minutes, and one with a version only if the channel has not seen that or a later one.
 - Time moves by tick records only, never backwards. Channels made before the first tick were made at the first tick.
 """
 
@@ -53,6 +53,15 @@ class Record:
     audience: bytes | None = None
     #: Partition time in ms that a tick sets.
     time: int | None = None
+    #: Of one from outside: the client that published it, and its tags, both as JSON.
+    info: bytes | None = None
+    tags: bytes | None = None
+    #: Whether it is delivered and numbered only, and is in no history.
+    transient: bool = False
+    #: Of one from outside: it counts only if it is newer than what its channel has of the same `version_epoch`; 0 is
+    #: no version, and always counts.
+    version: int = 0
+    version_epoch: str = ""
 
 
 class Position(NamedTuple):
@@ -98,6 +107,13 @@ class Seen(NamedTuple):
     offset: int
 
 
+class Version(NamedTuple):
+    """The last version a channel has taken."""
+
+    number: int
+    epoch: str
+
+
 @dataclass(slots=True, kw_only=True)
 class State:
     """All that decides the numbers of one partition."""
@@ -118,6 +134,8 @@ class State:
     channels: OrderedDict[str, Channel] = field(default_factory=OrderedDict)
     #: By channel and id, the oldest first.
     ids: OrderedDict[tuple[str, str], Seen] = field(default_factory=OrderedDict)
+    #: By channel, of those that were given versions.
+    versions: dict[str, Version] = field(default_factory=dict)
 
     @classmethod
     def first(cls, incarnation: str, first_offset: int, first_n: int) -> State:
@@ -181,9 +199,25 @@ def apply(state: State, record: Record) -> Applied | Hole | None:
         return None
     if record.kind == "other":
         return None
-    if record.n is None and (seen := state.ids.get((record.channel, record.id))) is not None:
-        return Applied(record.channel, state.epoch(seen.made), seen.offset, False)
+    if record.n is None:
+        if (seen := state.ids.get((record.channel, record.id))) is not None:
+            return Applied(record.channel, state.epoch(seen.made), seen.offset, False)
+        if record.version and (outdated := _outdated(state, record)) is not None:
+            return outdated
     return _publish(state, record)
+
+
+def _outdated(state: State, record: Record) -> Applied | None:
+    """The place of a channel's last publication, if it has this version or a later one already.
+
+    Otherwise None, and the version is the channel's last one now.
+    """
+    known, channel = state.versions.get(record.channel), state.channels.get(record.channel)
+    if channel is None or known is None or known.epoch != record.version_epoch or known.number < record.version:
+        state.versions[record.channel] = Version(record.version, record.version_epoch)
+        return None
+    _remember_id(state, record, channel)
+    return Applied(record.channel, state.epoch(channel.made), channel.offset, False)
 
 
 def _publish(state: State, record: Record) -> Applied:
@@ -198,10 +232,15 @@ def _publish(state: State, record: Record) -> Applied:
         channel.used = state.time
         state.channels.move_to_end(record.channel)
     if record.n is None:
-        state.ids[record.channel, record.id] = Seen(state.time, channel.made, channel.offset)
-        if len(state.ids) > IDS:
-            state.ids.popitem(last=False)
+        _remember_id(state, record, channel)
     return Applied(record.channel, state.epoch(channel.made), channel.offset, True)
+
+
+def _remember_id(state: State, record: Record, channel: Channel) -> None:
+    """Note the place that a record from outside is answered with."""
+    state.ids[record.channel, record.id] = Seen(state.time, channel.made, channel.offset)
+    if len(state.ids) > IDS:
+        state.ids.popitem(last=False)
 
 
 def _tick(state: State, time: int) -> None:
@@ -220,5 +259,6 @@ def _tick(state: State, time: int) -> None:
 
 def _forget_oldest(state: State) -> None:
     """Forget the channel that was not used for longest."""
-    _, channel = state.channels.popitem(last=False)
+    name, channel = state.channels.popitem(last=False)
+    state.versions.pop(name, None)
     state.forgotten = max(state.forgotten, channel.made)

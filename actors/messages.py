@@ -105,7 +105,7 @@ class Unsubscribe(Message[None]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Read(Message["Page"]):
-    """Read a channel's publications after `since` (None: from the oldest remembered). Answered with a Page."""
+    """Read a channel's publications after `since` (None: its history from the beginning). Answered with a Page."""
 
     channel: str
     since: Position | None

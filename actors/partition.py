@@ -253,8 +253,8 @@ class Partition(Actor):
         top = self._state.top(channel)
         told = Position(self._state.told(channel), top.offset)
         if since is None:
-            oldest = self._memory.oldest(channel) if top.epoch else None
-            after = top.offset if oldest is None else oldest.offset - 1
+            first = self._memory.first(channel) if top.epoch else None
+            after = top.offset if first is None else first.offset - 1
         elif self._state.reaches(channel, since):
             after = since.offset
         else:

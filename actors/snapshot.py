@@ -15,10 +15,10 @@ from typing import Any
 import orjson
 
 from actors.channel import Publication
-from actors.log import Channel, Seen, State
+from actors.log import Channel, Seen, State, Version
 
 #: Changes with the format; a snapshot of another format is not read.
-FORMAT = 2
+FORMAT = 3
 
 
 class SnapshotError(ValueError):
@@ -53,6 +53,7 @@ def encode(state: State, remembered: Iterable[Publication] = ()) -> bytes:
                 "made": [channel.made for channel in channels],
                 "offset": [channel.offset for channel in channels],
                 "used": [channel.used for channel in channels],
+                "versions": [[name, *version] for name, version in state.versions.items()],
                 "ids": [[*key, *seen] for key, seen in state.ids.items()],
                 "kept": [[p.record.offset, where[p.record.channel], p.offset] for p in kept],
             }
@@ -78,6 +79,7 @@ def decode(data: bytes) -> Restored:
             timestamp=content["timestamp"],
             channels=OrderedDict((name, Channel(made, offset, used)) for name, made, offset, used in columns),
             ids=OrderedDict(((channel, id), Seen(*seen)) for channel, id, *seen in content["ids"]),
+            versions={name: Version(*version) for name, *version in content["versions"]},
         )
         return Restored(state=state, remembered={at: (names[name], n) for at, name, n in content["kept"]})
     except (zlib.error, ValueError, KeyError, TypeError, IndexError) as error:

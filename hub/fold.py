@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -22,7 +22,7 @@ from actors.partition import Partition
 from actors.snapshot import Restored
 from hub import guard
 from hub.errors import unavailable
-from hub.keys import POOL, SETTINGS
+from hub.keys import NAMESPACES, POOL, SETTINGS
 from hub.scan import Scan
 from hub.snapshots import Snapshots
 from hub.tail import Tail
@@ -47,10 +47,6 @@ SCANS = 2
 
 #: Records a starting node reads again to remember what was remembered before.
 READ_BACK = 20_000
-
-#: What every channel keeps in memory, as far as the node's budget goes.
-RETENTION = Retention(size=10_000, ttl=24 * 3600)
-
 
 DELIVERIES = Gauge("hub_deliveries", "Batches handed to sessions since the start")
 
@@ -193,8 +189,11 @@ class Fold:
 
 
 @asynccontextmanager
-async def folding(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Fold]:
-    """A fold that runs. Raises LogError when the log is not there, KafkaError or asyncpg errors when an engine is."""
+async def folding(settings: Settings, pool: asyncpg.Pool, retention: Callable[[str], Retention]) -> AsyncIterator[Fold]:
+    """A fold that runs; `retention` is what is remembered of each channel, as far as the node's budget goes.
+
+    Raises LogError when the log is not there, KafkaError or asyncpg errors when an engine is not.
+    """
     async with AsyncExitStack() as stack:
         async with pool.acquire() as connection:
             current = await logs.current(connection)
@@ -204,7 +203,7 @@ async def folding(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Fold]
         restored = await _restore(current, consumer, topic, snapshots)
         budget = settings.history_megabytes * 1024 * 1024 // PARTITIONS
         partitions = [
-            Partition(n, r.state, retention=lambda _: RETENTION, budget=budget, remembered=r.remembered)
+            Partition(n, r.state, retention=retention, budget=budget, remembered=r.remembered)
             for n, r in enumerate(restored)
         ]
         control = [TopicPartition(settings.kafka_prefix + CONTROL.name, p) for p in range(PARTITIONS)]
@@ -263,6 +262,6 @@ FOLD = web.AppKey("fold", Fold)
 
 async def keep_folding(app: web.Application) -> AsyncIterator[None]:
     """The fold of an application, from its start to its end."""
-    async with folding(app[SETTINGS], app[POOL]) as fold:
+    async with folding(app[SETTINGS], app[POOL], app[NAMESPACES].retention) as fold:
         app[FOLD] = fold
         yield

@@ -6,12 +6,15 @@ import asyncpg
 from aiohttp import web
 
 from hub.configuration import Configuration
+from hub.namespaces import Namespaces
 from hub.viewers import Viewers
 from settings import Settings
 
 SETTINGS = web.AppKey("settings", Settings)
 #: What HUB_CONFIG configures.
 CONFIGURATION = web.AppKey("configuration", Configuration)
+#: What holds for a channel.
+NAMESPACES = web.AppKey("namespaces", Namespaces)
 #: Signs tokens.
 SECRET = web.AppKey("secret", str)
 #: For raw SQL; the ORM has connections of its own.

@@ -1,11 +1,11 @@
-"""The real-time half of an application: fold, publisher, sessions, control; started and stopped with it."""
+"""The real-time half of an application: fold, publisher, sessions, control, server API; started and stopped with it."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
 from hub import control, fold, publish, sessions
-from hub.centrifuge import duties, node
+from hub.centrifuge import api, duties, node
 
 
 def add(app: web.Application) -> None:
@@ -17,4 +17,5 @@ def add(app: web.Application) -> None:
     app.cleanup_ctx.append(node.keep)
     app.cleanup_ctx.append(duties.keep)
     app.on_shutdown.append(node.leave)
+    app.cleanup_ctx.append(api.keep_answering)
     app.on_shutdown.append(sessions.leave)

@@ -114,8 +114,12 @@ CRM_OPTIONS = ChannelOptions(
     allow_history_for_subscriber=True,
 )
 
-#: What is kept of channels in no known namespace.
+#: What is kept of channels in no known namespace: nobody can subscribe there.
 NOTHING = Retention(size=0, ttl=0)
+
+#: Publications, and for how many seconds, remembered of any channel however little history it has. A socket that is
+#: full for a moment goes on from there; without it the first write that waits would cost the client its connection.
+SPARE, SPARE_TTL = 128, 60
 
 
 class Namespaces:
@@ -169,7 +173,9 @@ class Namespaces:
             options = self._options.get(namespace) if namespace is not None else self._channel.without_namespace
         if options is None:
             return None, NOTHING
-        return options, Retention(size=options.history_size, ttl=int(options.history_ttl))
+        return options, Retention(
+            size=options.history_size, ttl=int(options.history_ttl), spare=SPARE, spare_ttl=SPARE_TTL
+        )
 
     def _split(self, channel: str) -> tuple[str | None, str]:
         """Namespace, None if there is none, and the rest of the name."""

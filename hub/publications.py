@@ -13,6 +13,9 @@ from aiokafka import ConsumerRecord
 from actors.log import Kind, Record
 from streams.envelope import FRAME, PUBLICATION, TICK
 
+#: Versions are 64 bits wide; what is larger is none.
+LARGEST_VERSION = 2**64 - 1
+
 KINDS: dict[bytes | None, Kind] = {
     FRAME.encode(): "frame",
     PUBLICATION.encode(): "publication",
@@ -37,6 +40,11 @@ def decode(record: ConsumerRecord[bytes | None, bytes | None]) -> Record:
         payload=record.value or b"",
         audience=headers.get("ce_audience"),
         time=_milliseconds(headers.get("ce_time")) if kind == "tick" else None,
+        info=headers.get("ce_info"),
+        tags=headers.get("ce_tags"),
+        transient="ce_transient" in headers,
+        version=_version(headers.get("ce_version")),
+        version_epoch=_text(headers.get("ce_versionepoch")),
     )
 
 
@@ -45,7 +53,12 @@ def _text(raw: bytes | None) -> str:
 
 
 def _number(raw: bytes | None) -> int | None:
-    return int(raw) if raw is not None and raw.isdigit() else None
+    return int(raw) if raw is not None and raw.isdigit() and len(raw) <= 20 else None
+
+
+def _version(raw: bytes | None) -> int:
+    number = _number(raw) or 0
+    return number if number <= LARGEST_VERSION else 0
 
 
 def _milliseconds(raw: bytes | None) -> int | None:

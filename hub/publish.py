@@ -24,11 +24,11 @@ from prometheus_client import Counter
 from actors.kernel import ActorError
 from hub.errors import Forbidden, Invalid, Refusal
 from hub.fold import FOLD
-from hub.keys import SETTINGS
+from hub.keys import NAMESPACES, SETTINGS
 from hub.requests import only, read_object
 from hub.responses import respond
 from streams import kafka
-from streams.envelope import LARGEST_DATA, PUBLICATION, publication_headers
+from streams.envelope import LARGEST_DATA, PUBLICATION, Headers, publication_headers
 from streams.topics import PUBLICATIONS, partition_of
 
 log = structlog.get_logger()
@@ -73,6 +73,15 @@ class Publish:
     payload: bytes
     #: Tells repeats apart, per channel, for five minutes.
     id: str
+    #: The client that says it, as JSON.
+    info: bytes | None = None
+    #: Texts by name, as JSON.
+    tags: bytes | None = None
+    #: To be delivered, and in no history afterwards.
+    transient: bool = False
+    #: Counts only if its channel has seen no such or later version of the same epoch; 0 counts always.
+    version: int = 0
+    version_epoch: str = ""
 
 
 class Publisher:
@@ -97,7 +106,7 @@ class Publisher:
         return place
 
     async def send(self, publish: Publish) -> None:
-        """Put it on the log; returns when it is there. Raises OutcomeUnknown."""
+        """Put it on the log; done when Kafka has acknowledged it. Raises OutcomeUnknown."""
         try:
             async with asyncio.timeout(ACK_PATIENCE):
                 acknowledged = await self._producer.send(
@@ -105,7 +114,7 @@ class Publisher:
                     publish.payload,
                     key=publish.channel.encode(),
                     partition=partition_of(publish.channel),
-                    headers=publication_headers(type=PUBLICATION, id=publish.id, time=datetime.now(UTC)),
+                    headers=_headers(publish),
                 )
                 # A request given up must not take back a batch that others share.
                 await asyncio.shield(acknowledged)
@@ -113,6 +122,24 @@ class Publisher:
             log.warning("publish_not_acknowledged", channel=publish.channel, error=repr(error))
             PUBLISHES.labels("unknown").inc()
             raise OutcomeUnknown from None
+
+
+def _headers(publish: Publish) -> Headers:
+    return publication_headers(
+        type=PUBLICATION,
+        id=publish.id,
+        time=datetime.now(UTC),
+        info=publish.info,
+        tags=publish.tags,
+        transient=publish.transient,
+        version=publish.version,
+        version_epoch=publish.version_epoch,
+    )
+
+
+def of_agents(channel: str) -> bool:
+    """Whether only agents write to this channel."""
+    return channel.startswith(OF_AGENTS)
 
 
 PUBLISHER = web.AppKey("publisher", Publisher)
@@ -129,6 +156,8 @@ async def keep_publishing(app: web.Application) -> AsyncIterator[None]:
 async def publish(request: web.Request) -> web.Response:
     """Publish `data` on `channel`; answers its epoch and offset, or 202 with nulls while the fold is still behind."""
     wanted = parse(await read_object(request), request.headers.get("Idempotency-Key"))
+    if request.app[NAMESPACES].options(wanted.channel) is None:
+        raise Invalid({"channel": [f"{wanted.channel} is in a namespace that is not configured."]})
     place = await request.app[PUBLISHER].publish(wanted)
     epoch, offset = place or (None, None)
     return respond({"epoch": epoch, "offset": offset}, status=200 if place else 202)
@@ -152,7 +181,7 @@ def parse(body: Mapping[str, Any], header: str | None) -> Publish:
     if mistakes:
         raise Invalid({name: [message] for name, message in mistakes.items()})
     channel: str = body["channel"]
-    if channel.startswith(OF_AGENTS):
+    if of_agents(channel):
         raise ReservedChannel
     return Publish(channel=channel, payload=payload, id=body.get("idempotency_key") or header or str(uuid4()))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from hub import auth, connection_tokens, content_types, health, page, publish, sockets, timeline
-from hub.centrifuge import emulation, http_stream, sse, stream, websocket
+from hub.centrifuge import api, emulation, http_stream, sse, stream, websocket
 from hub.contacts import CONTACTS
 from hub.errors import Handler
 from hub.history import AUDIT_TRAIL, FIELD_HISTORY
@@ -28,6 +28,8 @@ PUBLIC = Who(signed_in=False)
 SIGNED_IN = Who()
 #: Signed in as well, but a socket looks at its token itself: browsers can only put it elsewhere.
 BY_TOKEN = Who(signed_in=False, lasting=True)
+#: Whoever has the key of the server API, which looks at it itself.
+BY_KEY = Who(signed_in=False, lasting=True)
 #: Goes on while Postgres is away, and has its own patience with Kafka.
 PUBLISHERS = Who(roles=frozenset({Role.ADMIN, Role.MANAGER}), within=5.0, lasting=True)
 
@@ -94,6 +96,8 @@ ROUTES: tuple[Route, ...] = (
     Route("OPTIONS", "/connection/http_stream", stream.preflight, PUBLIC),
     Route("OPTIONS", "/connection/sse", stream.preflight, PUBLIC),
     Route("OPTIONS", "/emulation", stream.preflight, PUBLIC),
+    # backends: the server API
+    *(Route("POST", f"/api/{name}/", handler, BY_KEY) for name, handler in api.HANDLERS.items()),
     # the page, and what operators' tools ask
     Route("GET", "/", page.index, PUBLIC),
     Route("GET", "/page/{name}", page.asset, PUBLIC),

@@ -18,7 +18,8 @@ from hub.centrifuge.issuer import Issuer
 from hub.connection_tokens import ISSUER
 from hub.control import CONTROL
 from hub.fold import FOLD
-from hub.keys import CONFIGURATION, POOL, SECRET, SETTINGS, VIEWERS
+from hub.keys import CONFIGURATION, NAMESPACES, POOL, SECRET, SETTINGS, VIEWERS
+from hub.namespaces import Namespaces
 from hub.viewers import Viewers
 from models import database
 from models.waking import Waker
@@ -39,6 +40,7 @@ def application(settings: Settings, pool: asyncpg.Pool) -> web.Application:
     app[SETTINGS] = settings
     app[SECRET] = settings_module.secret(settings)
     app[CONFIGURATION] = configuration.load(settings)
+    app[NAMESPACES] = Namespaces(app[CONFIGURATION].channel)
     app[ISSUER] = Issuer(app[CONFIGURATION].client, app[SECRET], life=60 * settings.access_minutes)
     app[POOL] = pool
     app[VIEWERS] = Viewers(pool)

@@ -146,8 +146,18 @@ def publication_headers(
     time: datetime,
     n: int | None = None,
     audience: bytes | None = None,
+    info: bytes | None = None,
+    tags: bytes | None = None,
+    transient: bool = False,
+    version: int = 0,
+    version_epoch: str = "",
 ) -> Headers:
-    """Headers of a record on `hub.publications`. `id` tells repeats apart; `audience` is who may see it (JSON)."""
+    """Headers of a record on `hub.publications`. `id` tells repeats apart; `audience` is who may see it (JSON).
+
+    The others are of publications from outside: `info` is the client that published (JSON), `tags` are texts by name
+    (JSON), a `transient` one is in no history, and one with a `version` counts only if its channel has seen no such or
+    later version of the same `version_epoch`.
+    """
     headers: Headers = [
         ("ce_specversion", b"1.0"),
         ("ce_type", type.encode()),
@@ -160,6 +170,15 @@ def publication_headers(
         headers.append(("ce_sequence", f"{n:020d}".encode()))
     if audience is not None:
         headers.append(("ce_audience", audience))
+    if info is not None:
+        headers.append(("ce_info", info))
+    if tags is not None:
+        headers.append(("ce_tags", tags))
+    if transient:
+        headers.append(("ce_transient", b"true"))
+    if version:
+        headers.append(("ce_version", str(version).encode()))
+        headers.append(("ce_versionepoch", version_epoch.encode()))
     return headers
 
 

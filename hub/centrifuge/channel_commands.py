@@ -5,15 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from hub.centrifuge import permissions
+import orjson
+
+from actors.kernel import ActorError
+from actors.log import Position
+from hub import channel_history
+from hub.centrifuge import codes, permissions
 from hub.centrifuge.codec import Content
-from hub.centrifuge.codes import BAD_ARGUMENTS, INTERNAL_ERROR, LIMIT_EXCEEDED, NOT_AVAILABLE, Refused
-from hub.centrifuge.publications import client_content
+from hub.centrifuge.codes import Refused
+from hub.centrifuge.publications import client_content, client_json, content
 from hub.publish import OutcomeUnknown, Publish
+from hub.scan import ScanError
 from streams.envelope import LARGEST_DATA
 
 if TYPE_CHECKING:
     from hub.centrifuge.client import Client
+
+#: Publications of one answer where nothing else is configured.
+MOST = 10_000
 
 
 async def publish(client: Client, request: Content) -> Content:
@@ -21,20 +30,39 @@ async def publish(client: Client, request: Content) -> Content:
     channel, data = request["channel"], request["data"]
     permissions.publish(client, channel)
     if not data:
-        raise Refused(BAD_ARGUMENTS)
+        raise Refused(codes.BAD_ARGUMENTS)
     if len(data) > LARGEST_DATA:
-        raise Refused(LIMIT_EXCEEDED)
+        raise Refused(codes.LIMIT_EXCEEDED)
+    subscription = client.subscriptions.get(channel)
+    info = client.info(None if subscription is None else subscription.options.info)
+    wanted = Publish(channel=channel, payload=data, id=str(uuid4()), info=orjson.dumps(client_json(info)))
     try:
-        await client.node.publisher.send(Publish(channel=channel, payload=data, id=str(uuid4())))
+        await client.node.publisher.send(wanted)
     except OutcomeUnknown as error:
-        raise Refused(INTERNAL_ERROR) from error
+        raise Refused(codes.INTERNAL_ERROR) from error
     return {}
 
 
 async def history(client: Client, request: Content) -> Content:
     """Read a channel back."""
-    permissions.history(client, request["channel"])
-    raise Refused(NOT_AVAILABLE)
+    channel, limit, since = request["channel"], request["limit"], request["since"]
+    permissions.history(client, channel)
+    place = None if since is None else Position(since["epoch"], since["offset"])
+    try:
+        top, found = await channel_history.read(
+            client.node.fold,
+            channel,
+            client.session.admits,
+            since=place,
+            limit=None if limit < 0 else limit,
+            reverse=request["reverse"],
+            most=client.node.configuration.client.history_max_publication_limit or MOST,
+        )
+    except channel_history.Unrecoverable:
+        raise Refused(codes.UNRECOVERABLE_POSITION) from None
+    except (ActorError, ScanError) as error:
+        raise Refused(codes.INTERNAL_ERROR) from error
+    return {"publications": [content(one) for one in found], "epoch": top.epoch, "offset": top.offset}
 
 
 async def presence(client: Client, request: Content) -> Content:

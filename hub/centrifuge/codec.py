@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args
 
-from actors.channel import Codec
+import orjson
+
+from actors.channel import Codec, Publication
+from actors.log import Record
 from hub.centrifuge.codes import Error
 from hub.centrifuge.schema import MESSAGES
 
@@ -107,6 +110,38 @@ class WireFormat(Codec, Protocol):
 
     def frame(self, *messages: bytes) -> bytes:
         """One ready frame that carries these messages, at least one."""
+
+
+def publication_content(publication: Publication) -> Content:
+    """The fields of a Publication message, as replies carry them."""
+    record = publication.record
+    info, tags = said_with(record)
+    return {"data": record.payload, "offset": publication.offset, "info": info, "tags": tags}
+
+
+def said_with(record: Record) -> tuple[Content | None, Mapping[str, str]]:
+    """The ClientInfo and the tags of a publication. What is not of their form is left out: anyone may write a log."""
+    info = {} if record.info is None else _object(record.info)
+    tags = {} if record.tags is None else _object(record.tags)
+    if not all(isinstance(text, str) for text in tags.values()):
+        tags = {}
+    return (_client_info(info) if info else None), tags
+
+
+def _client_info(info: Mapping[str, Any]) -> Content | None:
+    content: dict[str, Any] = {name: str(info.get(name, "")) for name in ("user", "client")}
+    try:
+        return content | {name: orjson.dumps(info[name]) for name in ("conn_info", "chan_info") if name in info}
+    except orjson.JSONEncodeError:  # nested deeper than it writes
+        return None
+
+
+def _object(text: bytes) -> Mapping[str, Any]:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 COMMAND = MESSAGES["Command"]

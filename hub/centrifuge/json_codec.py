@@ -24,6 +24,7 @@ from hub.centrifuge.codec import (
     Method,
     Push,
     command,
+    said_with,
 )
 from hub.centrifuge.codes import Error
 from hub.centrifuge.fields import DEPTH, RANGES, Field, Kind, Many, Message
@@ -91,8 +92,11 @@ class JsonFormat:
 
     def publication(self, publication: Publication) -> bytes:
         """The ready frame of a publication."""
-        record = publication.record
-        return self._framing(self.publication_push(record.channel, record.payload, publication.offset))
+        record, offset = publication.record, publication.offset
+        if record.info is None and record.tags is None:
+            return self._framing(self.publication_push(record.channel, record.payload, offset))
+        info, tags = said_with(record)
+        return self._framing(self.publication_push(record.channel, record.payload, offset, info=info, tags=tags))
 
     def position(self, channel: str, epoch: str, offset: int) -> bytes:
         """Nothing: the protocol has no such message. A client recovers from the last publication it has seen."""

@@ -16,7 +16,7 @@ from hub.configuration import Configuration
 from hub.control import CONTROL, Control, Counts
 from hub.errors import Unavailable
 from hub.fold import FOLD, Fold
-from hub.keys import CONFIGURATION, POOL, SECRET, VIEWERS
+from hub.keys import CONFIGURATION, NAMESPACES, POOL, SECRET, VIEWERS
 from hub.namespaces import Namespaces
 from hub.origins import Origins
 from hub.presence import PRESENCE, Presence
@@ -88,7 +88,7 @@ async def keep(app: web.Application) -> AsyncIterator[None]:
     app[NODE] = Node(
         configuration=configuration,
         origins=Origins(configuration.client.allowed_origins),
-        namespaces=Namespaces(configuration.channel),
+        namespaces=app[NAMESPACES],
         verifier=Verifier(configuration.client, app[SECRET]),
         secret=app[SECRET],
         fold=app[FOLD],

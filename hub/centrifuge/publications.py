@@ -8,13 +8,14 @@ import orjson
 
 from actors.channel import Publication
 from actors.presence import ClientInfo
-from hub.centrifuge.codec import WireFormat
+from hub.centrifuge.codec import WireFormat, said_with
 from hub.centrifuge.json_codec import JsonFormat
 
 
 def content(publication: Publication) -> dict[str, Any]:
     """A publication."""
-    return {"data": publication.record.payload, "offset": publication.offset}
+    info, tags = said_with(publication.record)
+    return {"data": publication.record.payload, "offset": publication.offset, "info": info, "tags": tags}
 
 
 def client_content(format: WireFormat, info: ClientInfo) -> dict[str, Any]:
@@ -27,12 +28,24 @@ def client_content(format: WireFormat, info: ClientInfo) -> dict[str, Any]:
     }
 
 
+def client_json(info: ClientInfo) -> dict[str, Any]:
+    """The same as JSON, for the log."""
+    infos = {"conn_info": _json(info.conn_info), "chan_info": _json(info.chan_info)}
+    return {"user": info.user, "client": info.client, **{name: raw for name, raw in infos.items() if raw is not None}}
+
+
 def fit(format: WireFormat, raw: bytes | None) -> bytes:
     """Bytes of a token as a format can carry them: in JSON only what is JSON."""
     if not raw or not isinstance(format, JsonFormat):
         return raw or b""
+    return raw if _json(raw) is not None else b""
+
+
+def _json(raw: bytes | None) -> orjson.Fragment | None:
+    if not raw:
+        return None
     try:
         orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return b""
-    return raw
+        return None
+    return orjson.Fragment(raw)

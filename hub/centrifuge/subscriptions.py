@@ -75,6 +75,10 @@ class Subscriptions:
     def __getitem__(self, channel: str) -> Subscription:
         return self._of[channel]
 
+    def get(self, channel: str) -> Subscription | None:
+        """The subscription to a channel, if there is one."""
+        return self._of.get(channel)
+
     async def begin(self, request: Content, answer: Answer, *, refuse: Answer) -> None:
         """What a subscribe command asks for. `refuse` makes the frame of an error. Raises Refused or Ended."""
         channel: str = request["channel"]

@@ -10,7 +10,13 @@ from actors.log import Record
 from tests.actors.fakes import Text
 from tests.examples import examples
 
-RETENTION = {"a": Retention(size=4, ttl=50), "b": Retention(size=100, ttl=20), "c": Retention(size=0, ttl=50)}
+RETENTION = {
+    "a": Retention(size=4, ttl=50),
+    "b": Retention(size=100, ttl=20),
+    "c": Retention(size=0, ttl=50),
+    "d": Retention(size=0, ttl=0, spare=3, spare_ttl=20),
+    "e": Retention(size=2, ttl=40, spare=4, spare_ttl=20),
+}
 PLENTY = 1_000_000
 
 
@@ -23,7 +29,7 @@ def publication(at: int, channel: str, offset: int, payload: bytes = b"") -> Pub
 @given(
     st.lists(
         st.one_of(
-            st.tuples(st.sampled_from("abc"), st.integers(0, 400)),
+            st.tuples(st.sampled_from("abcde"), st.integers(0, 400)),
             st.tuples(st.just("tick"), st.integers(1, 30)),
             st.tuples(st.just("anew"), st.just(0)),
         ),
@@ -34,7 +40,7 @@ def publication(at: int, channel: str, offset: int, payload: bytes = b"") -> Pub
 def test_a_read_gives_exactly_what_follows_or_says_that_it_cannot(ops: list[tuple[str, int]], budget: int) -> None:
     codec = Text()
     memory = Memory(RETENTION.__getitem__, budget)
-    published: dict[str, list[tuple[int, int]]] = {"a": [], "b": [], "c": []}  # (payload size, time)
+    published: dict[str, list[tuple[int, int]]] = {name: [] for name in RETENTION}  # (payload size, time)
     time = 1000
     memory.tick(time)
     for at, (what, size) in enumerate(ops):
@@ -52,9 +58,17 @@ def test_a_read_gives_exactly_what_follows_or_says_that_it_cannot(ops: list[tupl
             assert memory.size <= budget + 500 + OVERHEAD
     for channel, all_of_it in published.items():
         keep = RETENTION[channel]
-        kept = [
-            o for o, (_, t) in enumerate(all_of_it, 1) if o > len(all_of_it) - keep.size and t >= time - keep.ttl * 1000
+        last = len(all_of_it)
+        held = [o for o, (_, t) in enumerate(all_of_it, 1) if o > last - keep.size and t >= time - keep.ttl * 1000]
+        spared = [
+            o for o, (_, t) in enumerate(all_of_it, 1) if o > last - keep.spare and t >= time - keep.spare_ttl * 1000
         ]
+        kept = sorted({*held, *spared})
+        first = memory.first(channel)
+        if budget == PLENTY:
+            assert (first and first.offset) == (held[0] if held else None)
+        else:
+            assert first is None or first.offset in held
         for after in range(len(all_of_it)):
             page = memory.read(channel, after, 3)
             if page is None:

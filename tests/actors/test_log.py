@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -45,6 +46,7 @@ def model(records: Sequence[Record]) -> list[Applied | Hole | None]:
         tuple[str, int, int, int]
     ] = []  # channel, made, number, ticks before its last use; longest unused first
     known: list[tuple[str, str, int, int, int]] = []  # channel, id, made, number, ticks before it; oldest first
+    taken: list[tuple[str, int, int, str]] = []  # channel, made, version, epoch of the version; oldest first
 
     def age(ticks_before: int) -> int:
         return ticks[-1] - ticks[max(ticks_before - 1, 0)] if ticks else 0
@@ -67,6 +69,12 @@ def model(records: Sequence[Record]) -> list[Applied | Hole | None]:
             if r.n is None and (channel, id) == (r.channel, r.id):
                 return Applied(r.channel, f"0badcafe-{made}", number, False)
         made, number = next(((c[1], c[2] + 1) for c in alive if c[0] == r.channel), (r.offset, 1))
+        if r.n is None and r.version:
+            last_version = [(v, e) for c, m, v, e in taken if (c, m) == (r.channel, made)][-1:]
+            if any(e == r.version_epoch and v >= r.version for v, e in last_version):
+                known = [*known, (r.channel, r.id, made, number - 1, len(ticks))][-FEW_IDS:]
+                return Applied(r.channel, f"0badcafe-{made}", number - 1, False)
+            taken.append((r.channel, made, r.version, r.version_epoch))
         alive = [c for c in alive if c[0] != r.channel] + [(r.channel, made, number, len(ticks))]
         alive = alive[-FEW_CHANNELS:]
         if r.n is None:
@@ -98,6 +106,8 @@ def logs(draw: st.DrawFn) -> list[Record]:
                 channel=draw(st.sampled_from(["activity", "#1", "lead:7", "lead:8", "x"])),
                 id=draw(st.sampled_from(["a", "b", "c", "d", "e", "f"])),
                 n=number,
+                version=draw(st.sampled_from([0, 0, 0, 1, 2, 3])),
+                version_epoch=draw(st.sampled_from(["", "", "x"])),
                 time=time if kind == "tick" else None,
             )
         )
@@ -135,6 +145,7 @@ def test_a_snapshot_at_any_point_changes_nothing(records: list[Record], points: 
     assert state == whole
     assert list(state.channels) == list(whole.channels)
     assert list(state.ids) == list(whole.ids)
+    assert state.versions == whole.versions
 
 
 @settings(max_examples=examples(200), deadline=None)
@@ -214,6 +225,30 @@ def test_a_repeat_from_outside_gets_the_first_answer_for_five_minutes() -> None:
     assert results[6] == Applied("a", "0badcafe-101", 2, True)
     assert state.settled("a", "key") == Position("0badcafe-101", 2)
     assert state.settled("a", "other") is None
+
+
+def test_an_older_version_is_answered_with_what_the_channel_has() -> None:
+    def versioned(offset: int, version: int, epoch: str = "e", channel: str = "a", n: int | None = None) -> Record:
+        return replace(publication(offset, channel, n=n), version=version, version_epoch=epoch)
+
+    state = first()
+    records = [
+        versioned(100, 5),
+        versioned(101, 5),
+        versioned(102, 4),
+        versioned(103, 1, "f"),
+        versioned(104, 1, channel="b"),
+        publication(105, "a"),
+        versioned(106, 1, "f"),
+        versioned(107, 1, "f", n=7),
+        versioned(108, 2, "f"),
+    ]
+    results = fold(state, records)
+    counted = [result.new for result in results if isinstance(result, Applied)]
+    assert counted == [True, False, False, True, True, True, False, True, True]
+    assert results[2] == Applied("a", "0badcafe-100", 1, False)
+    assert state.settled("a", "id106") == Position("0badcafe-100", 3)
+    assert list(state.versions.items()) == [("a", (2, "f")), ("b", (1, "e"))]
 
 
 def test_after_a_hole_numbered_records_wait_to_be_sent_again_and_others_go_on() -> None:

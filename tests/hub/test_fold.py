@@ -12,6 +12,7 @@ from actors.channel import Retention
 from actors.log import Position, State
 from actors.messages import Read
 from hub import fold, scan, snapshots
+from hub.namespaces import Namespaces
 from models import database
 from settings import Settings
 from streams import kafka
@@ -98,7 +99,7 @@ async def test_every_node_gives_the_same_numbers_whatever_restarts(
 
 
 async def test_a_client_resumes_from_beyond_memory(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fold, "RETENTION", Retention(size=50, ttl=3600))
+    monkeypatch.setattr(Namespaces, "retention", lambda *_: Retention(size=50, ttl=3600))
     monkeypatch.setattr(snapshots, "SPACING", 200)
     users = await prepare(settings)
     audience = {"roles": ["viewer"]}
@@ -137,7 +138,7 @@ def _for_all(offset: int) -> bool:
 
 
 async def test_many_resume_at_once_from_different_places(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fold, "RETENTION", Retention(size=10, ttl=3600))
+    monkeypatch.setattr(Namespaces, "retention", lambda *_: Retention(size=10, ttl=3600))
     monkeypatch.setattr(scan, "TURN", 64)
     users = await prepare(here)
     async with node(here) as hub, outside(here) as log:
@@ -180,7 +181,7 @@ async def _come(hub: Node, user: int, **place: str | int) -> tuple[bool, list[in
 async def test_a_place_the_log_no_longer_reaches_is_not_recovered(
     here: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fold, "RETENTION", Retention(size=10, ttl=3600))
+    monkeypatch.setattr(Namespaces, "retention", lambda *_: Retention(size=10, ttl=3600))
     users = await prepare(here)
     async with node(here) as hub, outside(here) as log:
         await log.frames("activity", [{"type": "x", "id": n} for n in range(1, 101)])
@@ -283,6 +284,6 @@ async def test_a_snapshot_of_another_log_is_not_gone_on_from(here: Settings, mon
 async def test_there_must_be_a_log(here: Settings) -> None:
     async with database.pool(here.database_url, size=1) as pool:
         with pytest.raises(LogError, match="migrate"):
-            async with fold.folding(here, pool):
+            async with fold.folding(here, pool, lambda _: Retention(size=1, ttl=1)):
                 pass
         assert await logs.ensure(here, pool)

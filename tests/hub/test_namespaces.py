@@ -58,11 +58,14 @@ def test_options(namespaces: Namespaces, channel: str, options: ChannelOptions |
 
 
 def test_retention() -> None:
-    assert NAMESPACES.retention("news") == Retention(size=5, ttl=60)
-    assert NAMESPACES.retention("chat:1") == Retention(size=100, ttl=3600)
-    assert NAMESPACES.retention("rooms:a") == NAMESPACES.retention("other:1") == Retention(size=0, ttl=0)
-    assert NAMESPACES.retention("lead:7") == Retention(size=10_000, ttl=24 * 3600)
-    assert Namespaces(without_file()).retention("news") == Retention(size=10_000, ttl=24 * 3600)
+    assert NAMESPACES.retention("news") == Retention(size=5, ttl=60, spare=128, spare_ttl=60)
+    assert NAMESPACES.retention("chat:1") == Retention(size=100, ttl=3600, spare=128, spare_ttl=60)
+    assert NAMESPACES.retention("rooms:a") == Retention(size=0, ttl=0, spare=128, spare_ttl=60)
+    assert NAMESPACES.retention("other:1") == Retention(size=0, ttl=0)
+    assert NAMESPACES.retention("lead:7") == Retention(size=10_000, ttl=24 * 3600, spare=128, spare_ttl=60)
+    assert Namespaces(without_file()).retention("news") == Retention(
+        size=10_000, ttl=24 * 3600, spare=128, spare_ttl=60
+    )
     assert NAMESPACES.retention("chat:1") is NAMESPACES.retention("chat:1")
 
 

@@ -49,6 +49,27 @@ def test_a_publication_from_outside_has_no_number() -> None:
     assert (record.kind, record.id, record.n, record.audience) == ("publication", "key", None, None)
 
 
+def test_a_publication_from_outside_may_say_more() -> None:
+    headers = publication_headers(
+        type=PUBLICATION,
+        id="key",
+        time=AT,
+        info=b'{"user":"7"}',
+        tags=b'{"a":"b"}',
+        transient=True,
+        version=2**64 - 1,
+        version_epoch="e",
+    )
+    record = decode(consumed(b"news", b"1", headers))
+    assert (record.info, record.tags, record.transient) == (b'{"user":"7"}', b'{"a":"b"}', True)
+    assert (record.version, record.version_epoch) == (2**64 - 1, "e")
+
+
+@pytest.mark.parametrize("version", [b"", b"-1", b"1.5", b"18446744073709551616", b"1" * 5000])
+def test_what_is_no_version_is_none(version: bytes) -> None:
+    assert decode(consumed(b"news", b"1", [("ce_type", PUBLICATION.encode()), ("ce_version", version)])).version == 0
+
+
 def test_a_tick_moves_time() -> None:
     record = decode(consumed(None, None, publication_headers(type=TICK, id="t", time=AT)))
     assert (record.kind, record.time) == ("tick", round(AT.timestamp() * 1000))

@@ -80,6 +80,10 @@ async def test_what_cannot_be_published_is_refused_and_changes_nothing(here: Set
         ):
             status, answer = await post(**body)
             assert (status, sorted(answer)) == (400, fields), body
+        assert await post(channel="unheard:of", data=1) == (
+            400,
+            {"channel": ["unheard:of is in a namespace that is not configured."]},
+        )
         for channel in ("lead:7", "job:1", "timeline:lead:7", "dashboard:"):
             assert (await post(channel=channel, data=1))[0] == 403
         assert (await hub.publish(users["sales_rep"], "news", 1))[0] == 403

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from actors.channel import Publication
 from actors.log import Record
-from hub.centrifuge.codec import PONG, Command, Malformed, Method, Push, WireFormat
+from hub.centrifuge.codec import PONG, Command, Malformed, Method, Push, WireFormat, publication_content
 from hub.centrifuge.codes import INTERNAL_ERROR, PERMISSION_DENIED
 from hub.centrifuge.json_codec import CENTRIFUGE_JSON, JsonFormat
 from hub.centrifuge.protobuf_codec import CENTRIFUGE_PROTOBUF, ProtobufFormat
@@ -270,6 +271,33 @@ def test_what_a_publication_may_carry_more(format: WireFormat) -> None:
         expected = format.push("c", "pub", {"data": b"1", "offset": 7} | some)
         assert sorted(format.publication_push("c", b"1", 7, **some)) == sorted(expected)
     assert format.publication_push("c", b"1", 0) == format.push("c", "pub", {"data": b"1"})
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(
+    ("info", "tags", "expected"),
+    [
+        (
+            b'{"user":"7","client":"c","conn_info":{"a":[1]}}',
+            None,
+            {"info": {"user": "7", "client": "c", "conn_info": b'{"a":[1]}'}},
+        ),
+        (b'{"user":7}', b'{"k":"v"}', {"info": {"user": "7", "client": ""}, "tags": {"k": "v"}}),
+        (None, b'{"k":"v"}', {"tags": {"k": "v"}}),
+        (b"nonsense", b'{"k":1}', {}),
+        (b"[]", b"[]", {}),
+        (b'{"conn_info":' + b"[" * 500 + b"]" * 500 + b"}", b"\xff", {}),
+    ],
+)
+def test_who_published_and_tags_are_in_the_frame(
+    format: WireFormat, info: bytes | None, tags: bytes | None, expected: dict[str, Any]
+) -> None:
+    one = publication(b"1")
+    said = Publication(replace(one.record, info=info, tags=tags), one.offset)
+    wanted = format.push("lead:7", "pub", {"data": b"1", "offset": 300, **expected})
+    assert sorted(said.frame(format)) == sorted(format.frame(wanted))
+    content = {name: value for name, value in publication_content(said).items() if value}
+    assert content == {"data": b"1", "offset": 300, **expected}
 
 
 def test_data_of_a_subscription_with_deltas() -> None:

@@ -373,6 +373,44 @@ async def test_a_position_that_is_unknown_is_refused_if_the_client_asks_for_that
         assert "recovered" not in reply
 
 
+async def test_history_is_read_in_pages_both_ways(settings: Settings, tmp_path: Path) -> None:
+    users = await prepare(settings)
+    async with configured(settings, tmp_path) as hub, raw(hub) as client:
+        for n in range(1, 8):
+            await hub.publish(users["admin"], "chat:1", n)
+        await client.connected(connection_token())
+        await client.ask(2, subscribe={"channel": "chat:1"})
+
+        async def read(**more: Any) -> tuple[int, list[int]]:
+            reply = (await client.ask(3, history={"channel": "chat:1", **more}))["history"]
+            return reply["offset"], [publication["data"] for publication in reply["publications"]]
+
+        reply = (await client.ask(3, history={"channel": "chat:1"}))["history"]
+        assert (reply["publications"], reply["offset"]) == ([], 7)
+        epoch = reply["epoch"]
+        assert await read(limit=-1) == (7, [1, 2, 3, 4, 5, 6, 7])
+        assert await read(limit=2) == (7, [1, 2])
+        assert await read(limit=2, since={"offset": 2, "epoch": epoch}) == (7, [3, 4])
+        assert await read(limit=2, reverse=True) == (7, [7, 6])
+        assert await read(limit=3, since={"offset": 6, "epoch": epoch}, reverse=True) == (7, [5, 4, 3])
+        wrong = await client.ask(4, history={"channel": "chat:1", "limit": 1, "since": {"offset": 1, "epoch": "x"}})
+        assert wrong["error"]["code"] == 112
+
+
+async def test_a_client_s_publication_says_who_published_it(settings: Settings, tmp_path: Path) -> None:
+    await prepare(settings)
+    async with configured(settings, tmp_path) as hub, raw(hub) as client:
+        mine = await client.connected(connection_token(info={"name": "Ann"}))
+        await client.ask(2, subscribe={"channel": "chat:1"})
+        await client.say({"id": 3, "publish": {"channel": "chat:1", "data": 1}})
+        both = [await client.hear(), await client.hear()]
+        (push,) = [one["push"]["pub"] for one in both if "push" in one]
+        info = {"user": "u1", "client": mine["client"], "conn_info": {"name": "Ann"}}
+        assert push == {"data": 1, "offset": 1, "info": info}
+        reply = (await client.ask(4, history={"channel": "chat:1", "limit": 1}))["history"]
+        assert reply["publications"] == [push]
+
+
 async def test_a_web_page_of_another_origin_is_not_let_in(settings: Settings, tmp_path: Path) -> None:
     await prepare(settings)
     async with configured(settings, tmp_path) as hub:
