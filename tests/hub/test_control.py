@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka import client as kafka_client
 from aiokafka.errors import KafkaConnectionError
 
 from actors.presence import ClientInfo
@@ -19,7 +20,10 @@ from hub.version import VERSION
 from settings import Settings
 from streams import kafka
 from streams.topics import CONTROL, partition_of
+from tests.hub.cable import cable
 from tests.hub.nodes import Node, node, prepare
+from tests.system.description import CONTROL as CONTROL_RECORDS
+from tests.system.description import described_as
 from tests.system.stack import ROOT
 
 
@@ -304,6 +308,36 @@ async def test_what_was_lost_is_said_again(here: Settings, quick: None, monkeypa
         await watcher.sees("+news a", "+news b", "-news a", "+news c")
 
 
+async def test_nobody_is_gone_only_because_kafka_is_away(
+    here: Settings, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.voice.PATIENCE", 0.3)
+    await prepare(here)
+    straight = vars(kafka_client)["create_conn"]
+    async with cable(int(here.kafka.split(":")[1])) as line:
+        monkeypatch.setattr(
+            kafka_client, "create_conn", lambda host, port, **rest: straight("127.0.0.1", line.port, **rest)
+        )
+        async with node(here) as one, node(here) as two:
+            await acquainted(one, two)
+            watcher = Watcher(one)
+            two.presence.enter("news", info("a"))
+            await watcher.sees("+news a")
+            await line.cut()
+            two.presence.enter("news", info("b"))
+            assert set(two.presence.of("news")) == {"a", "b"}
+            with pytest.raises(OutcomeUnknown):
+                await two.control.order("note", {})
+            assert await two.control.survey("count", {}, within=0.1) == {}
+            async with asyncio.timeout(10):
+                while not one.control._roster._deaf(asyncio.get_running_loop().time() - 1):
+                    await asyncio.sleep(0.05)
+            await line.mend()
+            await watcher.sees("+news a", "+news b")
+            assert set(one.presence.of("news")) == {"a", "b"}
+            await acquainted(one, two)
+
+
 async def test_a_storm_makes_few_records(here: Settings) -> None:
     await prepare(here)
     async with node(here) as one, node(here) as two:
@@ -380,6 +414,48 @@ async def _put(producer: AIOKafkaProducer, settings: Settings, value: bytes | No
     await producer.send_and_wait(
         settings.kafka_prefix + CONTROL.name, value, key=key.encode(), partition=partition_of(key), headers=headers
     )
+
+
+async def test_every_record_is_as_described(here: Settings, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surveys, "PART", 1000)
+    await prepare(here)
+    async with node(here) as one, node(here) as two:
+        await acquainted(one, two)
+
+        async def answer(content: Mapping[str, Any]) -> Any:
+            return "much" * content["n"]
+
+        two.control.on("count", answer)
+        for n in (1, 1000):
+            await one.control.survey("count", {"n": n, "data": b"\xff"})
+        await one.control.to_node(two.control.node, "unheard of", {})
+        await one.control.order("note", {})
+        watcher = Watcher(two)
+        one.presence.enter("news", info("a"))
+        one.presence.enter("news", ClientInfo(user="", client="b"))
+        one.presence.leave("news", "a")
+        await watcher.sees("+news a", "-news a", "+news b")
+        one.control._voice._n += 1  # as if one was lost
+        async with asyncio.timeout(20):
+            while "hub.node.again" not in (seen := await _described(here)):
+                await asyncio.sleep(0.05)
+    assert await _described(here) == set(CONTROL_RECORDS)
+    assert seen == set(CONTROL_RECORDS) - {"hub.node.goodbye"}
+
+
+async def _described(settings: Settings) -> set[str]:
+    """Types of all records there are, each held against the description."""
+    seen = set()
+    async with kafka.consumer(settings, fetch_wait=5) as consumer:
+        places = control.places(settings)
+        consumer.assign(places)
+        for place in places:
+            consumer.seek(place, 0)
+        for place, end in (await consumer.end_offsets(places)).items():
+            while await consumer.position(place) < end:
+                for record in (await consumer.getmany(place, timeout_ms=1000)).get(place, ()):
+                    seen.add(described_as(CONTROL.name, record))
+    return seen
 
 
 async def test_a_node_that_cannot_go_on_hearing_is_not_ready(here: Settings) -> None:
