@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
-from functools import partial
 from uuid import uuid4
 
 import structlog
@@ -86,20 +85,6 @@ class Client:
         loop = asyncio.get_running_loop()
         self._alarm = loop.call_later(settings.stale_close_delay, self.end, codes.STALE)
         self._expiry: asyncio.TimerHandle | None = None
-        self._handlers: dict[Method, Callable[[Command], Awaitable[None]]] = {
-            "connect": self._connect,
-            "subscribe": self._subscribe,
-            "unsubscribe": self._unsubscribe,
-            "refresh": self._refresh,
-            "sub_refresh": self._sub_refresh,
-            "send": self._send,
-            "ping": self._ping,
-            "publish": partial(self._answered, channel_commands.publish),
-            "history": partial(self._answered, channel_commands.history),
-            "presence": partial(self._answered, channel_commands.presence),
-            "presence_stats": partial(self._answered, channel_commands.presence_stats),
-            "rpc": partial(self._answered, rpc.call),
-        }
 
     @property
     def user(self) -> str:
@@ -203,7 +188,7 @@ class Client:
                 return
             if command.method is None or (self.identity is None) != (command.method == "connect"):
                 raise Ended(codes.BAD_REQUEST)
-            await self._handlers[command.method](command)
+            await HANDLERS[command.method](self, command)
         except Refused as refused:
             self.session.send(self._error(command.id, refused.error))
             if command.method == "connect":
@@ -291,17 +276,6 @@ class Client:
     async def _ping(self, command: Command) -> None:
         self.session.send(self._reply(command.id, "ping", {}))
 
-    async def _answered(self, work: Callable[[Client, Content], Awaitable[Content]], command: Command) -> None:
-        """A command whose work gives the result of its answer."""
-        assert command.method is not None
-        try:
-            result = await work(self, command.request)
-        except Exception as error:
-            if not unavailable(error):
-                raise
-            raise Refused(codes.INTERNAL_ERROR) from error
-        self.session.send(self._reply(command.id, command.method, result))
-
     # Time.
 
     def _time_ping(self, delay: float) -> None:
@@ -333,3 +307,38 @@ class Client:
 
     def _lost(self, channel: str) -> None:
         self.subscriptions.lost(channel)
+
+
+def _answered(work: Callable[[Client, Content], Awaitable[Content]]) -> Handler:
+    """The handler of a command whose work gives the result of its answer."""
+
+    async def answer(client: Client, command: Command) -> None:
+        assert command.method is not None
+        try:
+            result = await work(client, command.request)
+        except Exception as error:
+            if not unavailable(error):
+                raise
+            raise Refused(codes.INTERNAL_ERROR) from error
+        client.session.send(client._reply(command.id, command.method, result))
+
+    return answer
+
+
+Handler = Callable[[Client, Command], Awaitable[None]]
+
+#: What each command does.
+HANDLERS: Mapping[Method, Handler] = {
+    "connect": Client._connect,
+    "subscribe": Client._subscribe,
+    "unsubscribe": Client._unsubscribe,
+    "refresh": Client._refresh,
+    "sub_refresh": Client._sub_refresh,
+    "send": Client._send,
+    "ping": Client._ping,
+    "publish": _answered(channel_commands.publish),
+    "history": _answered(channel_commands.history),
+    "presence": _answered(channel_commands.presence),
+    "presence_stats": _answered(channel_commands.presence_stats),
+    "rpc": _answered(rpc.call),
+}
