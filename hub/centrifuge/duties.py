@@ -40,7 +40,8 @@ def _tell(node: Node, kind: Push, channel: str, info: ClientInfo) -> None:
     """Tell the clients here that want to know it who joined a channel or left it."""
     frames: dict[WireFormat, bytes] = {}
     for client in node.clients.on(channel):
-        if client.subscriptions[channel].told:
+        subscription = client.subscriptions[channel]
+        if subscription.begun and subscription.told:
             format = client.format
             if format not in frames:
                 frames[format] = format.frame(format.push(channel, kind, {"info": client_content(format, info)}))

@@ -56,6 +56,8 @@ class Subscription:
     shown: bool
     #: Whether the client is told who joins and leaves.
     told: bool
+    #: Whether it was answered: nothing of the channel may be pushed before.
+    begun: bool = False
     expiry: asyncio.TimerHandle | None = None
 
 
@@ -191,16 +193,21 @@ class Subscriptions:
         self._of[channel] = subscription
         client.node.clients.subscribed(channel, client)
         self._time(subscription)
+
+        def begin(subscribed: Subscribed) -> bytes:
+            subscription.begun = True
+            return greet(subscribed)
+
         try:
             if subscription.recoverable and request["recover"]:
                 since = Position(request["epoch"], request["offset"])
                 await client.node.fold.await_place(channel, since)
                 limit = client.node.configuration.client.recovery_max_publication_limit
                 subscribed = await client.session.recover(
-                    channel, since=since, limit=limit, latest=subscription.cache, greet=greet
+                    channel, since=since, limit=limit, latest=subscription.cache, greet=begin
                 )
             else:
-                subscribed = await client.session.subscribe(channel, greet=greet)
+                subscribed = await client.session.subscribe(channel, greet=begin)
         except (ActorError, ScanError) as error:
             self._forget(channel)
             log.warning("subscribe_failed", channel=channel, error=repr(error))
