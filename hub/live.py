@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from hub import control, fold, publish, sessions
-from hub.centrifuge import api, duties, node
+from hub.centrifuge import api, from_nodes, node
 
 
 def add(app: web.Application) -> None:
@@ -15,7 +15,7 @@ def add(app: web.Application) -> None:
     app.cleanup_ctx.append(sessions.keep_checking)
     app.cleanup_ctx.append(control.keep_control)
     app.cleanup_ctx.append(node.keep)
-    app.cleanup_ctx.append(duties.keep)
+    app.cleanup_ctx.append(from_nodes.keep)
     app.on_shutdown.append(node.leave)
     app.cleanup_ctx.append(api.keep_answering)
     app.on_shutdown.append(sessions.leave)
