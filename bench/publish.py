@@ -2,8 +2,9 @@
 
 Publishes at a steady rate, each at its own moment whatever the others take, against a whole `main.py up` (or
 HUB_KAFKA). Every publish goes to one user's personal channel, on which `share` sockets listen. A frame counts from
-the moment before the request is made to the moment its bytes are read. The baseline of the same run is a bare aiohttp
-application that writes a ready frame to as many sockets from within the request: no log, no fold, nobody to resume.
+the moment before the request is made to the moment its bytes are read. The baselines of the same run are a bare aiohttp
+application that writes a ready frame to as many sockets from within the request (no log, no fold, nobody to resume) and
+the log alone: the same records at the same rate from a producer to a consumer, with the hub idle beside them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import ClassVar, cast
@@ -27,11 +29,16 @@ import asyncpg
 import psutil
 import uvloop
 from aiohttp import web
+from aiokafka import TopicPartition
 
-from engines import ports
+import settings as settings_module
+from engines import folder, ports
 from engines.child import spawn, stop
 from hub import frames, tokens
 from hub.transport import Transport
+from settings import Settings
+from streams import kafka, layout
+from streams.topics import PARTITIONS, PUBLICATIONS
 from tests.system.stack import Stack
 
 #: Requests under way at once.
@@ -136,6 +143,45 @@ async def measure(
     return statistics.median(Listener.delays)
 
 
+def log_of(stack: Stack, environment: Mapping[str, str]) -> Settings:
+    """Settings by which the stack's broker is reached, as its hub reaches it."""
+    given = settings_module.read(environment)
+    if given.kafka:
+        return given
+    return replace(given, kafka=folder.addresses(stack.data).kafka, tail_fetch_wait=5)
+
+
+async def through_the_log(settings: Settings, given: argparse.Namespace) -> None:
+    """Print what the broker alone takes from a record's send to its consumer, fetched as the hub's tail does."""
+    delays: list[float] = []
+    count = int(given.rate * given.seconds)
+    other = replace(settings, kafka_prefix=settings.kafka_prefix + "alone.")
+    async with kafka.admin(other) as admin, kafka.producer(other) as producer:
+        await layout.make(admin, other, [PUBLICATIONS.name])
+        topic = other.kafka_prefix + PUBLICATIONS.name
+        async with kafka.consumer(other, fetch_wait=other.tail_fetch_wait) as consumer:
+            places = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
+            consumer.assign(places)
+            await consumer.seek_to_beginning(*places)
+
+            async def read() -> None:
+                while len(delays) < count:
+                    for records in (await consumer.getmany(timeout_ms=1000)).values():
+                        delays.extend(perf_counter() - float((record.value or b"")[:20]) for record in records)
+
+            async def send(number: int, begin: float) -> None:
+                await asyncio.sleep(max(0.0, begin + number / given.rate - perf_counter()))
+                value = f"{perf_counter():020.6f}".encode().ljust(450)
+                await (await producer.send(topic, value, partition=number % PARTITIONS))
+
+            async with asyncio.TaskGroup() as group:
+                group.create_task(read())
+                begin = perf_counter()
+                for number in range(count):
+                    group.create_task(send(number, begin))
+    print(told("through the log alone", delays))
+
+
 async def users(stack: Stack, secret: str, count: int) -> tuple[str, list[tuple[int, str]]]:
     """A publisher's token, and so many users with theirs."""
     connection = await asyncpg.connect(stack.database)
@@ -209,21 +255,22 @@ async def main(given: argparse.Namespace) -> None:
     """Measure the baseline, then the hub."""
     secret = "a secret for the benchmark of publishes"
     environment = {"HUB_SECRET": secret}
-    if kafka := os.environ.get("HUB_KAFKA"):
-        environment |= {"HUB_KAFKA": kafka, "HUB_KAFKA_PREFIX": f"bench{os.getpid()}."}
+    if broker := os.environ.get("HUB_KAFKA"):
+        environment |= {"HUB_KAFKA": broker, "HUB_KAFKA_PREFIX": f"bench{os.getpid()}."}
     groups = given.sockets // given.share
     print(f"{given.rate:.0f} publishes/s, each to {given.share} of {given.sockets} sockets, for {given.seconds:.0f} s")
-    with tempfile.TemporaryDirectory() as folder:
-        async with baseline(Path(folder) / "bare.log") as (port, process):
+    with tempfile.TemporaryDirectory() as place:
+        async with baseline(Path(place) / "bare.log") as (port, process):
             print("bare aiohttp, no log")
             least = await measure(port, "0", [(n, str(n)) for n in range(1, groups + 1)], given, {"bare": process})
-        stack = Stack(Path(folder) / "data", environment)
+        stack = Stack(Path(place) / "data", environment)
         try:
             await stack.start()
             token, signed = await users(stack, secret, groups)
             await stack.settled()
-            print(f"the hub, broker {kafka or 'embedded'}")
-            parts = {name: stack.find(name) for name in (("hub", "worker") if kafka else ("hub", "worker", "broker"))}
+            print(f"the hub, broker {broker or 'embedded'}")
+            await through_the_log(log_of(stack, environment), given)
+            parts = {name: stack.find(name) for name in (("hub", "worker") if broker else ("hub", "worker", "broker"))}
             median = await measure(stack.port, token, signed, given, parts)
         finally:
             await stack.stop()
