@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,21 @@ if TYPE_CHECKING:
     from hub.centrifuge.client import Client
 
 
+class Arrivals:
+    """Connections that came within the second at hand."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._count = 0
+
+    def more_than(self, limit: int) -> bool:
+        """Count one more; whether it is one too many."""
+        second = int(time.monotonic())
+        self._count = self._count + 1 if second == self._second else 1
+        self._second = second
+        return self._count > limit
+
+
 @dataclass(frozen=True, kw_only=True)
 class Node:
     """One hub node."""
@@ -47,6 +63,8 @@ class Node:
     presence: Presence
     #: Clients on streams, by the secret they name when they send commands beside it.
     sessions_by_id: dict[str, Client] = field(default_factory=dict)
+
+    arrivals: Arrivals = field(default_factory=Arrivals)
 
     @contextmanager
     def emulated(self, client: Client) -> Iterator[None]:
@@ -73,10 +91,12 @@ class Node:
         )
 
     def admit(self) -> None:
-        """Let one more connection in. Raises Unavailable beyond the limit of the node."""
-        limit = self.configuration.client.connection_limit
-        if limit and len(self.clients) >= limit:
+        """Let one more connection in. Raises Unavailable beyond the limits of the node."""
+        client = self.configuration.client
+        if client.connection_limit and len(self.clients) >= client.connection_limit:
             raise Unavailable("This node has as many connections as it takes; try another.")
+        if client.connection_rate_limit and self.arrivals.more_than(client.connection_rate_limit):
+            raise Unavailable("Too many come at once; try again.")
 
 
 NODE = web.AppKey("node", Node)

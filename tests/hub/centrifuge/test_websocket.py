@@ -455,3 +455,26 @@ async def test_an_unsubscribed_channel_says_nothing_more(settings: Settings, tmp
         await hub.publish(users["admin"], "chat:1", 1)
         await hub.publish(users["admin"], "chat:2", 2)
         assert (await client.hear())["push"]["channel"] == "chat:2"
+
+
+async def test_a_node_and_a_user_have_only_so_many_connections(settings: Settings, tmp_path: Path) -> None:
+    await prepare(settings)
+    async with configured(settings, tmp_path, connection_limit=2, user_connection_limit=1) as hub, raw(hub) as first:
+        await first.connected(connection_token("u1"))
+        async with raw(hub) as second:
+            await second.say({"id": 1, "connect": {"token": connection_token("u1")}})
+            assert await second.closed() == 3504
+        async with raw(hub) as third:
+            await third.connected(connection_token("u2"))
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
+                async with raw(hub):
+                    pass
+    async with configured(settings, tmp_path, connection_rate_limit=3) as hub:
+        statuses = []
+        for _ in range(20):
+            try:
+                async with raw(hub):
+                    statuses.append(101)
+            except aiohttp.WSServerHandshakeError as error:
+                statuses.append(error.status)
+        assert {101, 503} == set(statuses)
