@@ -93,7 +93,7 @@ class Stack:
         victim = self.find(name)
         victim.send_signal(signal.SIGKILL)
         async with asyncio.timeout(60):
-            while victim.is_running() and victim.status() != psutil.STATUS_ZOMBIE:
+            while _alive(victim):
                 await asyncio.sleep(0.02)
         await self.ready()
 
@@ -101,6 +101,13 @@ class Stack:
         """Stop it as Ctrl-C does."""
         if self._process is not None:
             await stop(self._process, sign=signal.SIGINT, grace=40.0)
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it went between the two questions
+        return False
 
 
 async def _answers(http: aiohttp.ClientSession, url: str) -> bool:
