@@ -77,8 +77,6 @@ class PersonalChannel:
 
     enabled: bool = False
     personal_channel_namespace: str = ""
-    #: A new client of a user ends the others.
-    single_connection: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,11 +101,8 @@ class Client:
     channel_limit: Positive = 128
     #: Bytes that wait for a slow client beside the publications, which it reads from history.
     queue_max_size: Positive = 1_048_576
-    #: Commands of one client that run at the same time; 0 and 1 are one after the other.
+    #: Most commands of one client that may run at the same time. They are done one after the other, within any limit.
     concurrency: int = 0
-    #: How often a node says whose clients are present.
-    presence_update_interval: Seconds = 27.0
-    channel_position_check_delay: Seconds = 40.0
     #: Connections of a node, of a user on it, and new ones in a second.
     connection_limit: int = 0
     user_connection_limit: int = 0
@@ -140,16 +135,8 @@ class WebSocket:
 
 
 @dataclass(frozen=True, kw_only=True)
-class UniWebSocket:
-    """/connection/uni_websocket."""
-
-    enabled: bool = False
-    message_size_limit: Positive = 65_536
-
-
-@dataclass(frozen=True, kw_only=True)
 class Stream:
-    """/connection/sse, /connection/http_stream and their unidirectional kind."""
+    """/connection/sse and /connection/http_stream."""
 
     enabled: bool = False
     max_request_body_size: Positive = 65_536
@@ -157,7 +144,7 @@ class Stream:
 
 @dataclass(frozen=True, kw_only=True)
 class Emulation:
-    """/emulation, there when one of the two bidirectional streams is."""
+    """/emulation, for the clients of both streams."""
 
     max_request_body_size: Positive = 65_536
 
@@ -173,9 +160,6 @@ class Configuration:
     sse: Stream = Stream()
     http_stream: Stream = Stream()
     emulation: Emulation = Emulation()
-    uni_websocket: UniWebSocket = UniWebSocket()
-    uni_sse: Stream = Stream()
-    uni_http_stream: Stream = Stream()
 
 
 #: What holds when HUB_CONFIG is not set: channels without namespace keep history and recover, and every transport an

@@ -58,9 +58,6 @@ class ChannelOptions:
     allow_recovery: bool = False
     #: `cache` recovers the last publication alone; empty is `stream`.
     force_recovery_mode: Literal["", "stream", "cache"] = ""
-    #: Deltas a client may ask for, and whether every publication is sent as one to whom it was granted.
-    allowed_delta_types: tuple[Literal["fossil"], ...] = ()
-    delta_publish: bool = False
     #: Who is there; joining and leaving; whether the latter is told to clients that did not ask.
     presence: bool = False
     join_leave: bool = False

@@ -10,6 +10,9 @@ _FRAMES = "frames are made once for all clients"
 _BACKEND = "clients are let in by tokens and access rules"
 _LOG = "the log takes its place"
 
+_NOT_YET = "not built yet"
+_DELTAS = "publications are sent whole"
+
 _SECTIONS = {
     "http_server": "see HUB_HOST and HUB_PORT; TLS ends in front of the hub",
     "log": "see HUB_LOG_FORMAT",
@@ -25,6 +28,9 @@ _SECTIONS = {
     "consumers": "write to the topic hub.api",
     "webtransport": "",
     "uni_grpc": "",
+    "uni_websocket": _NOT_YET,
+    "uni_sse": _NOT_YET,
+    "uni_http_stream": _NOT_YET,
     "admin": "admins sign in as users",
     "prometheus": "metrics are always at /metrics",
     "health": "it is always at /health/live and /health/ready",
@@ -43,6 +49,9 @@ _SECTIONS = {
 _CLIENT = {
     "proxy": _BACKEND,
     "channel_position_max_time_lag": "",
+    "channel_position_check_delay": "every position follows from the one log",
+    "presence_update_interval": "nodes tell each other at once, and every three seconds that they are alive",
+    "subscribe_to_user_personal_channel.single_connection": _NOT_YET,
     "user_id_http_header": _BACKEND,
     "connect_code_to_unidirectional_disconnect": "",
     "token.insecure_skip_jwks_endpoint_safety_check": "",
@@ -53,6 +62,8 @@ _OPTIONS = {
     "map_clients_presence_channel_prefix": "",
     "map_users_presence_channel_prefix": "",
     "auto_cache_recover": "",
+    "allowed_delta_types": _DELTAS,
+    "delta_publish": _DELTAS,
     "allow_tags_filter": "",
     "publication_data_format": "",
     "subscribe_proxy_enabled": _BACKEND,
@@ -81,13 +92,6 @@ _SOCKET = {
     "decompressed_message_size_limit": _FRAMES,
 }
 
-_UNI_SOCKET = {
-    **_SOCKET,
-    "disable_closing_handshake": "",
-    "disable_disconnect_push": "",
-    "join_push_messages": "",
-}
-
 
 def _below(place: str, names: Mapping[str, str]) -> dict[str, str]:
     return {f"{place}.{name}": why for name, why in names.items()}
@@ -102,10 +106,7 @@ KEYS: Mapping[str, str] = {
     **_below("channel.namespaces[]", _OPTIONS),
     **_below("http_api", {"handler_prefix": _PATHS, "external": "the hub has one port"}),
     **_below("websocket", _SOCKET),
-    **_below("uni_websocket", _UNI_SOCKET),
     "sse.handler_prefix": _PATHS,
     "http_stream.handler_prefix": _PATHS,
     "emulation.handler_prefix": _PATHS,
-    **_below("uni_sse", {"handler_prefix": _PATHS, "connect_code_to_http_response": ""}),
-    **_below("uni_http_stream", {"handler_prefix": _PATHS, "connect_code_to_http_response": ""}),
 }

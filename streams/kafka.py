@@ -37,10 +37,25 @@ async def producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
         max_request_size=LARGEST_BATCH,
     )
     try:
-        await made.start()
+        await _start(made)
         yield made
     finally:
         await _stop(made)
+
+
+async def _start(client: AIOKafkaProducer | AIOKafkaConsumer | AIOKafkaAdminClient) -> None:
+    """Start a client, to the end even when cancelled: the caller stops it then.
+
+    Cancelled while it connects, aiokafka leaves a connection and a task that nobody can end: the loop never closes.
+    """
+    starting = asyncio.ensure_future(client.start())
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait({starting})
+        if not starting.cancelled():
+            starting.exception()
+        raise
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:
@@ -107,7 +122,7 @@ async def consumer(settings: Settings, *, fetch_wait: int) -> AsyncIterator[AIOK
         fetch_max_wait_ms=fetch_wait,
     )
     try:
-        await made.start()
+        await _start(made)
         yield made
     finally:
         await made.stop()
@@ -118,7 +133,7 @@ async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     """A client for topics. Raises KafkaError."""
     made = AIOKafkaAdminClient(bootstrap_servers=settings.kafka, request_timeout_ms=REQUEST_TIMEOUT)
     try:
-        await made.start()
+        await _start(made)
         yield made
     finally:
         await made.close()

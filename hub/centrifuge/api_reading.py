@@ -9,13 +9,14 @@ import orjson
 
 from actors.kernel import ActorError
 from actors.log import Position
-from actors.presence import ClientInfo, NodeInfo
+from actors.presence import NodeInfo
 from hub import channel_history
 from hub.centrifuge.api_parts import Api, Call, Result
 from hub.centrifuge.api_request import ApiError, Given, bad
+from hub.centrifuge.client_info import client_content
 from hub.centrifuge.codec import publication_content
 from hub.centrifuge.codes import INTERNAL_ERROR, METHOD_NOT_FOUND, NOT_AVAILABLE, UNRECOVERABLE_POSITION
-from hub.centrifuge.json_codec import dumps
+from hub.centrifuge.json_codec import CENTRIFUGE_JSON, dumps
 from hub.centrifuge.schema import MESSAGES
 from hub.channel_history import Unrecoverable
 from hub.scan import ScanError
@@ -73,7 +74,7 @@ def presence(given: Given) -> Call:
     async def call(api: Api) -> Result:
         if not api.options(channel).presence:
             raise ApiError(NOT_AVAILABLE)
-        clients = {client: _client(info) for client, info in api.presence.of(channel).items()}
+        clients = {client: client_content(CENTRIFUGE_JSON, info) for client, info in api.presence.of(channel).items()}
         return _json("PresenceResult", {"presence": clients})
 
     return call
@@ -145,18 +146,3 @@ def _node(node: NodeInfo) -> Result:
         "uptime": max(0, int(time.time() - node.started)),
         "process": {"cpu": node.cpu, "rss": node.rss},
     }
-
-
-def _client(info: ClientInfo) -> dict[str, Any]:
-    """A ClientInfo. What a client has that is no JSON, others see in Protobuf only."""
-    infos = {"conn_info": info.conn_info, "chan_info": info.chan_info}
-    shown = {name: value for name, value in infos.items() if value is not None and _is_json(value)}
-    return {"user": info.user, "client": info.client, **shown}
-
-
-def _is_json(value: bytes) -> bool:
-    try:
-        orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return False
-    return True

@@ -11,9 +11,9 @@ from actors.kernel import ActorError
 from actors.log import Position
 from hub import channel_history
 from hub.centrifuge import codes, permissions
-from hub.centrifuge.codec import Content
+from hub.centrifuge.client_info import client_content, client_json
+from hub.centrifuge.codec import Content, publication_content
 from hub.centrifuge.codes import Refused
-from hub.centrifuge.publications import client_content, client_json, content
 from hub.publish import OutcomeUnknown, Publish
 from hub.scan import ScanError
 from streams.envelope import LARGEST_DATA
@@ -62,7 +62,7 @@ async def history(client: Client, request: Content) -> Content:
         raise Refused(codes.UNRECOVERABLE_POSITION) from None
     except (ActorError, ScanError) as error:
         raise Refused(codes.INTERNAL_ERROR) from error
-    return {"publications": [content(one) for one in found], "epoch": top.epoch, "offset": top.offset}
+    return {"publications": [publication_content(one) for one in found], "epoch": top.epoch, "offset": top.offset}
 
 
 async def presence(client: Client, request: Content) -> Content:

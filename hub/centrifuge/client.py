@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from uuid import uuid4
 
 import structlog
+from prometheus_client import Counter
 
 from actors.closes import INTERNAL, Close
 from actors.presence import ClientInfo
@@ -36,6 +37,8 @@ log = structlog.get_logger()
 
 #: Seconds a client has to close by itself after its connect command was refused.
 REFUSED_GRACE = 2.0
+
+CLOSES = Counter("hub_client_closes_total", "Centrifuge connections that ended, by close code", ["code"])
 
 
 class Client:
@@ -138,8 +141,14 @@ class Client:
 
         async def run() -> None:
             async with self._turn:
-                if not self.session.closed:
-                    await act()
+                if not (self.session.closed or self._refused):
+                    try:
+                        await act()
+                    except Ended as ended:
+                        self.end(ended.close)
+                    except Exception:
+                        log.exception("order_failed", client=self.id)
+                        self.end(INTERNAL)
 
         self._keep(asyncio.create_task(run()))
 

@@ -6,13 +6,14 @@ Values are named as in the JSON form (see `schema`), and payloads are bytes of J
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import orjson
 
-from actors.channel import Codec, Publication
+from actors.channel import Publication
 from actors.log import Record
 from hub.centrifuge.codes import Error
 from hub.centrifuge.schema import MESSAGES
@@ -68,64 +69,80 @@ class Emulation:
     data: bytes
 
 
-class WireFormat(Codec, Protocol):
+class WireFormat(ABC):
     """JSON or Protobuf. There is one object for each kind of frame, so that every publication is encoded once."""
 
     #: The message that wants a pong.
-    ping: bytes
+    ping: ClassVar[bytes]
+    #: What stands between the messages of a frame.
+    between: ClassVar[bytes]
 
+    def __init__(self, framing: Callable[[bytes], bytes]) -> None:
+        """`framing` makes a transport's frame from one or more messages."""
+        self._framing = framing
+
+    @abstractmethod
     def decode(self, frame: bytes | str) -> list[Command]:
         """The commands of a frame, in order, at least one. Raises Malformed."""
 
+    @abstractmethod
     def emulation(self, body: bytes) -> Emulation:
         """The body of a request that carries commands beside their transport. Raises Malformed."""
 
+    @abstractmethod
     def reply(self, id: int, method: Method, result: Content) -> bytes:
         """The message that answers a command. Zeros may be left out. Raises KeyError for a field there is not."""
 
+    @abstractmethod
     def error(self, id: int, error: Error) -> bytes:
         """The message that refuses a command."""
 
+    @abstractmethod
     def push(self, channel: str, kind: Push, content: Content) -> bytes:
         """A message nobody asked for; one that is not about a channel has "" for it."""
 
-    def publication_push(
-        self,
-        channel: str,
-        data: bytes,
-        offset: int,
-        *,
-        info: Content | None = None,
-        tags: Mapping[str, str] | None = None,
-        delta: bool = False,
-        key: str = "",
-    ) -> bytes:
-        """The push of a publication. `offset` 0 means it has none; `info` is the ClientInfo of who published.
+    @abstractmethod
+    def publication_push(self, channel: str, data: bytes, offset: int, extras: Content | None = None) -> bytes:
+        """The push of a publication. `offset` 0 means it has none; `extras` are other fields of it.
 
         For a subscription with deltas, `data` comes from `delta_data`.
         """
 
+    @abstractmethod
     def delta_data(self, data: bytes) -> bytes:
         """A publication's payload, or a delta to the one before, as a subscription with deltas wants it."""
 
     def frame(self, *messages: bytes) -> bytes:
         """One ready frame that carries these messages, at least one."""
+        return self._framing(self.between.join(messages))
+
+    def publication(self, publication: Publication) -> bytes:
+        """The ready frame of a publication."""
+        record = publication.record
+        extras = None if record.info is None and record.tags is None else said_with(record)
+        return self._framing(self.publication_push(record.channel, record.payload, publication.offset, extras))
+
+    def position(self, channel: str, epoch: str, offset: int) -> bytes:
+        """Nothing: the protocol has no such message. A client recovers from the last publication it has seen."""
+        return b""
 
 
 def publication_content(publication: Publication) -> Content:
     """The fields of a Publication message, as replies carry them."""
-    record = publication.record
-    info, tags = said_with(record)
-    return {"data": record.payload, "offset": publication.offset, "info": info, "tags": tags}
+    return {
+        "data": publication.record.payload,
+        "offset": publication.offset,
+        **said_with(publication.record),
+    }
 
 
-def said_with(record: Record) -> tuple[Content | None, Mapping[str, str]]:
-    """The ClientInfo and the tags of a publication. What is not of their form is left out: anyone may write a log."""
+def said_with(record: Record) -> Content:
+    """`info` and `tags` of a publication. What is not of their form is left out: anyone may write a log."""
     info = {} if record.info is None else _object(record.info)
     tags = {} if record.tags is None else _object(record.tags)
     if not all(isinstance(text, str) for text in tags.values()):
         tags = {}
-    return (_client_info(info) if info else None), tags
+    return {"info": _client_info(info) if info else None, "tags": tags}
 
 
 def _client_info(info: Mapping[str, Any]) -> Content | None:

@@ -11,9 +11,9 @@ from aiohttp import web
 
 from actors.presence import ClientInfo
 from hub.centrifuge import emulation, orders
+from hub.centrifuge.client_info import client_content
 from hub.centrifuge.codec import Push, WireFormat
 from hub.centrifuge.node import NODE, Node
-from hub.centrifuge.publications import client_content
 
 #: What every node is asked for a list of all channels.
 CHANNELS = "channels"

@@ -5,12 +5,10 @@ Payloads are embedded as they are, never parsed; only line ends between their to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 
-from actors.channel import Publication
 from hub import frames
 from hub.centrifuge.codec import (
     COMMAND,
@@ -23,29 +21,25 @@ from hub.centrifuge.codec import (
     Malformed,
     Method,
     Push,
+    WireFormat,
     command,
-    said_with,
 )
 from hub.centrifuge.codes import Error
 from hub.centrifuge.fields import DEPTH, RANGES, Field, Kind, Many, Message
 from hub.centrifuge.schema import MESSAGES
 
 
-class JsonFormat:
-    """The wire format in JSON. `framing` makes a transport's frame from one or more lines."""
+class JsonFormat(WireFormat):
+    """The wire format in JSON."""
 
     ping = b"{}"
-
-    def __init__(self, framing: Callable[[bytes], bytes]) -> None:
-        self._framing = framing
+    between = b"\n"
 
     def decode(self, frame: bytes | str) -> list[Command]:
-        """The commands of a frame, in order, at least one. Raises Malformed."""
         text = frame.encode(errors="surrogatepass") if isinstance(frame, str) else frame
         return [command(_object(COMMAND, _loads(line), DEPTH)) for line in text.strip().split(b"\n")]
 
     def emulation(self, body: bytes) -> Emulation:
-        """The body of a request that carries commands beside their transport. Raises Malformed."""
         content = _object(EMULATION, _loads(body), DEPTH)
         data = _loads(content["data"])
         if not isinstance(data, str):
@@ -53,54 +47,23 @@ class JsonFormat:
         return Emulation(node=content["node"], session=content["session"], data=data.encode())
 
     def reply(self, id: int, method: Method, result: Content) -> bytes:
-        """The message that answers a command. Zeros may be left out. Raises KeyError for a field there is not."""
         return b'{"id":%d,"%b":%b}' % (id, method.encode(), dumps(MESSAGES[REPLY.fields[method].of], result))
 
     def error(self, id: int, error: Error) -> bytes:
-        """The message that refuses a command."""
         return b'{"id":%d,"error":%b}' % (id, dumps(MESSAGES["Error"], error._asdict()))
 
     def push(self, channel: str, kind: Push, content: Content) -> bytes:
-        """A message nobody asked for; one that is not about a channel has "" for it."""
         return b'{"push":%b}' % dumps(MESSAGES["Push"], {"channel": channel, kind: content})
 
-    def publication_push(
-        self,
-        channel: str,
-        data: bytes,
-        offset: int,
-        *,
-        info: Content | None = None,
-        tags: Mapping[str, str] | None = None,
-        delta: bool = False,
-        key: str = "",
-    ) -> bytes:
-        """The push of a publication; see WireFormat."""
+    def publication_push(self, channel: str, data: bytes, offset: int, extras: Content | None = None) -> bytes:
         more = b',"offset":%d' % offset if offset else b""
-        if info or tags or delta or key:
-            extras = {"info": info, "tags": tags or {}, "delta": delta, "key": key}
-            more += b"," + dumps(PUBLICATION, extras)[1:-1]
+        if shown := dumps(PUBLICATION, extras or {})[1:-1]:
+            more += b"," + shown
         return b'{"push":{"channel":%b,"pub":{"data":%b%b}}}' % (orjson.dumps(channel), _line(data), more)
 
     def delta_data(self, data: bytes) -> bytes:
         """A JSON string of the text: deltas are taken between texts, not between values."""
         return orjson.dumps(data.decode(errors="replace"))
-
-    def frame(self, *messages: bytes) -> bytes:
-        """One ready frame that carries these messages, at least one."""
-        return self._framing(b"\n".join(messages))
-
-    def publication(self, publication: Publication) -> bytes:
-        """The ready frame of a publication."""
-        record, offset = publication.record, publication.offset
-        if record.info is None and record.tags is None:
-            return self._framing(self.publication_push(record.channel, record.payload, offset))
-        info, tags = said_with(record)
-        return self._framing(self.publication_push(record.channel, record.payload, offset, info=info, tags=tags))
-
-    def position(self, channel: str, epoch: str, offset: int) -> bytes:
-        """Nothing: the protocol has no such message. A client recovers from the last publication it has seen."""
-        return b""
 
 
 CENTRIFUGE_JSON = JsonFormat(frames.text)

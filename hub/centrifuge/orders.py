@@ -5,7 +5,6 @@ An order names a user, and may name one client or session of theirs; what is not
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import fields, replace
@@ -13,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import orjson
+import structlog
 
 from actors.closes import Close
 from hub.centrifuge import codes
@@ -22,6 +22,8 @@ from hub.centrifuge.codes import Refused
 from hub.centrifuge.node import Node
 from hub.centrifuge.permissions import Grant
 from hub.centrifuge.subscriptions import NOTHING_ASKED, expiry_of
+
+log = structlog.get_logger()
 
 #: What of a subscription's result a client is told that did not ask for it.
 TOLD = ("recoverable", "positioned", "epoch", "offset", "data")
@@ -33,7 +35,7 @@ Order = Callable[[Node, Content], Awaitable[None]]
 async def subscribe(node: Node, content: Content) -> None:
     """Subscribe clients to a channel; they are told by a push."""
     options = SubscriptionOptions(
-        info=_raw(content, "info"), data=_raw(content, "data"), override=_override(content.get("override"))
+        info=_json(content, "info"), data=_json(content, "data"), override=_override(content.get("override"))
     )
     grant = Grant(expires_at=content.get("expire_at") or None, options=options)
     since = content.get("recover_since")
@@ -89,12 +91,10 @@ async def _subscribe(client: Client, channel: str, grant: Grant, request: Conten
     told = b""
     try:
         result = await client.subscriptions.begin_one_by_server(channel, grant, request)
-        shown = {
-            name: result[name] for name in ("recoverable", "positioned", "epoch", "offset", "data") if name in result
-        }
+        shown = {name: result[name] for name in TOLD if name in result}
         told = client.format.frame(client.format.push(channel, "subscribe", shown))
-    except Refused:
-        pass  # no such namespace, or the log cannot be read now: the API has answered long ago
+    except Refused as refused:  # the API has answered long ago
+        log.info("subscribe_order_refused", channel=channel, user=client.user, error=refused.error.message)
     finally:
         client.session.release(told)
 
@@ -113,15 +113,12 @@ async def _refresh(client: Client, content: Content) -> None:
         client.end(codes.EXPIRED)
         return
     assert client.identity is not None
-    info = _raw(content, "info")
+    info = _json(content, "info")
     client.renew(replace(client.identity, expires_at=expires_at, info=client.identity.info if info is None else info))
     client.push("", "refresh", expiry_of(expires_at))
 
 
-def _raw(content: Content, name: str) -> bytes | None:
-    """What is given in Base64, or else as JSON."""
-    if encoded := content.get(f"b64{name}"):
-        return base64.b64decode(encoded)
+def _json(content: Content, name: str) -> bytes | None:
     return orjson.dumps(content[name]) if content.get(name) is not None else None
 
 

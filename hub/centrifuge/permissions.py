@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from hub.centrifuge import codes
 from hub.centrifuge.claims import KeysUnavailable, SubscriptionClaims, SubscriptionOptions, TokenExpired, TokenInvalid
@@ -75,16 +75,7 @@ async def claimed(client: Client, channel: str, token: str) -> SubscriptionClaim
 
 def publish(client: Client, channel: str) -> None:
     """Let a client publish. Raises Refused."""
-    options = options_of(client, channel)
-    if crm(channel) is None and _allowed(
-        client,
-        channel,
-        client_may=options.allow_publish_for_client,
-        subscriber_may=options.allow_publish_for_subscriber,
-        anonymous_may=options.allow_publish_for_anonymous,
-    ):
-        return
-    raise Refused(codes.PERMISSION_DENIED)
+    _check(client, channel, options_of(client, channel), "publish")
 
 
 def history(client: Client, channel: str) -> None:
@@ -92,14 +83,7 @@ def history(client: Client, channel: str) -> None:
     options = options_of(client, channel)
     if not options.history_size:
         raise Refused(codes.NOT_AVAILABLE)
-    if not _allowed(
-        client,
-        channel,
-        client_may=options.allow_history_for_client,
-        subscriber_may=options.allow_history_for_subscriber,
-        anonymous_may=options.allow_history_for_anonymous,
-    ):
-        raise Refused(codes.PERMISSION_DENIED)
+    _check(client, channel, options, "history")
 
 
 def presence(client: Client, channel: str) -> None:
@@ -107,14 +91,7 @@ def presence(client: Client, channel: str) -> None:
     options = options_of(client, channel)
     if not options.presence:
         raise Refused(codes.NOT_AVAILABLE)
-    if not _allowed(
-        client,
-        channel,
-        client_may=options.allow_presence_for_client,
-        subscriber_may=options.allow_presence_for_subscriber,
-        anonymous_may=options.allow_presence_for_anonymous,
-    ):
-        raise Refused(codes.PERMISSION_DENIED)
+    _check(client, channel, options, "presence")
 
 
 async def check_crm(client: Client, channel: CrmChannel) -> None:
@@ -130,9 +107,21 @@ async def check_crm(client: Client, channel: CrmChannel) -> None:
     raise Refused(codes.PERMISSION_DENIED)
 
 
-def _allowed(client: Client, channel: str, *, client_may: bool, subscriber_may: bool, anonymous_may: bool) -> bool:
-    if client.insecure:
-        return crm(channel) is None or channel in client.subscriptions
-    if subscriber_may and channel in client.subscriptions:
-        return True
-    return client_may and crm(channel) is None and (bool(client.user) or anonymous_may)
+def _check(
+    client: Client, channel: str, options: ChannelOptions, what: Literal["publish", "history", "presence"]
+) -> None:
+    """Let a client do what the options `allow_<what>_for_...` say. Raises Refused.
+
+    On a channel of the CRM nobody publishes, and only who listens may ask.
+    """
+    listens, ours = channel in client.subscriptions, crm(channel) is not None
+    for_client: bool = getattr(options, f"allow_{what}_for_client")
+    for_anonymous: bool = getattr(options, f"allow_{what}_for_anonymous")
+    for_subscriber: bool = getattr(options, f"allow_{what}_for_subscriber")
+    allowed = (
+        (for_subscriber and listens)
+        or (for_client and not ours and (bool(client.user) or for_anonymous))
+        or (client.insecure and (listens or not ours))
+    )
+    if not allowed or (ours and what == "publish"):
+        raise Refused(codes.PERMISSION_DENIED)

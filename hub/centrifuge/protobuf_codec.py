@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
-from actors.channel import Publication
 from hub import frames
 from hub.centrifuge import protobuf_wire
 from hub.centrifuge.codec import (
@@ -18,8 +15,8 @@ from hub.centrifuge.codec import (
     Malformed,
     Method,
     Push,
+    WireFormat,
     command,
-    said_with,
 )
 from hub.centrifuge.codes import Error
 from hub.centrifuge.protobuf_wire import delimited, varint
@@ -28,16 +25,13 @@ from hub.centrifuge.protobuf_wire import delimited, varint
 _PUSH, _CHANNEL, _PUB, _DATA, _OFFSET = b"\x22", b"\x12", b"\x22", b"\x22", b"\x30"
 
 
-class ProtobufFormat:
-    """The wire format in Protobuf. `framing` makes a transport's frame from one or more messages."""
+class ProtobufFormat(WireFormat):
+    """The wire format in Protobuf."""
 
     ping = b"\x00"
-
-    def __init__(self, framing: Callable[[bytes], bytes]) -> None:
-        self._framing = framing
+    between = b""
 
     def decode(self, frame: bytes | str) -> list[Command]:
-        """The commands of a frame, in order, at least one. Raises Malformed."""
         if not frame or isinstance(frame, str):
             raise Malformed("no binary frame with a command")
         commands: list[Command] = []
@@ -48,37 +42,21 @@ class ProtobufFormat:
         return commands
 
     def emulation(self, body: bytes) -> Emulation:
-        """The body of a request that carries commands beside their transport. Raises Malformed."""
         content = protobuf_wire.decode(EMULATION, body)
         return Emulation(node=content["node"], session=content["session"], data=content["data"])
 
     def reply(self, id: int, method: Method, result: Content) -> bytes:
-        """The message that answers a command. Zeros may be left out. Raises KeyError for a field there is not."""
         return delimited(protobuf_wire.encode(REPLY, {"id": id, method: result}))
 
     def error(self, id: int, error: Error) -> bytes:
-        """The message that refuses a command."""
         return delimited(protobuf_wire.encode(REPLY, {"id": id, "error": error._asdict()}))
 
     def push(self, channel: str, kind: Push, content: Content) -> bytes:
-        """A message nobody asked for; one that is not about a channel has "" for it."""
         return delimited(protobuf_wire.encode(REPLY, {"push": {"channel": channel, kind: content}}))
 
-    def publication_push(
-        self,
-        channel: str,
-        data: bytes,
-        offset: int,
-        *,
-        info: Content | None = None,
-        tags: Mapping[str, str] | None = None,
-        delta: bool = False,
-        key: str = "",
-    ) -> bytes:
-        """The push of a publication; see WireFormat."""
+    def publication_push(self, channel: str, data: bytes, offset: int, extras: Content | None = None) -> bytes:
         more = _OFFSET + varint(offset) if offset else b""
-        if info or tags or delta or key:
-            extras = {"info": info, "tags": tags or {}, "delta": delta, "key": key}
+        if extras:
             more += protobuf_wire.encode(PUBLICATION, extras)
         name = channel.encode(errors="replace")
         opening = _DATA + varint(len(data))
@@ -90,22 +68,6 @@ class ProtobufFormat:
     def delta_data(self, data: bytes) -> bytes:
         """The same bytes."""
         return data
-
-    def frame(self, *messages: bytes) -> bytes:
-        """One ready frame that carries these messages, at least one."""
-        return self._framing(b"".join(messages))
-
-    def publication(self, publication: Publication) -> bytes:
-        """The ready frame of a publication."""
-        record, offset = publication.record, publication.offset
-        if record.info is None and record.tags is None:
-            return self._framing(self.publication_push(record.channel, record.payload, offset))
-        info, tags = said_with(record)
-        return self._framing(self.publication_push(record.channel, record.payload, offset, info=info, tags=tags))
-
-    def position(self, channel: str, epoch: str, offset: int) -> bytes:
-        """Nothing: the protocol has no such message. A client recovers from the last publication it has seen."""
-        return b""
 
 
 CENTRIFUGE_PROTOBUF = ProtobufFormat(frames.binary)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from uuid import uuid4
 
 from aiohttp import web
 
-from hub.centrifuge.client import Client
+from hub.centrifuge.client import CLOSES, Client
 from hub.centrifuge.codec import WireFormat
 from hub.centrifuge.node import NODE
 from hub.errors import Forbidden, Unavailable
@@ -36,7 +37,8 @@ class StreamTransport:
         self.pipe = Pipe(request)
         #: Set when it is to end.
         self.closing = asyncio.Event()
-        self.code = 0
+        #: Why it ended; 1006 if the client just went.
+        self.code = 1006
         self._format = format
 
     def write(self, data: bytes) -> None:
@@ -89,12 +91,15 @@ async def serve(
     transport.write(first)
     client = Client(node, transport, format, name=name, address=request.remote, session_id=str(uuid4()))
     transport.pipe.drained = client.session.resumed
-    with node.emulated(client):
-        try:
+    try:
+        with node.emulated(client):
             await client.hear(commands)
             await transport.closing.wait()
-        finally:
-            await client.leave()
-            transport.pipe.ended()
-    await response.write_eof()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_GRACE):
+                await response.write_eof()
+    finally:
+        await client.leave()
+        transport.pipe.ended()
+        CLOSES.labels(transport.code).inc()
     return response

@@ -17,10 +17,10 @@ from actors.log import Position
 from actors.messages import Subscribed
 from hub.centrifuge import codes, permissions
 from hub.centrifuge.claims import SubscriptionOptions
-from hub.centrifuge.codec import Content
+from hub.centrifuge.client_info import fit
+from hub.centrifuge.codec import Content, publication_content
 from hub.centrifuge.codes import Ended, Refused, Unsubscribe
 from hub.centrifuge.permissions import Grant
-from hub.centrifuge.publications import content, fit
 from hub.crm_channels import crm
 from hub.namespaces import ChannelOptions
 from hub.scan import ScanError
@@ -212,7 +212,8 @@ class Subscriptions:
             self._forget(channel)
             log.warning("subscribe_failed", channel=channel, error=repr(error))
             raise Refused(codes.INTERNAL_ERROR) from error
-        if subscription.shown:
+        # Not if the channel began anew at once and the subscription is lost already: nobody would end that presence.
+        if subscription.shown and self._of.get(channel) is subscription:
             client.node.presence.enter(channel, client.info(subscription.options.info))
         return subscribed
 
@@ -222,7 +223,7 @@ class Subscriptions:
             "positioned": subscription.positioned,
             "was_recovering": was_recovering and subscription.recoverable,
             "recovered": subscribed.recovered,
-            "publications": [content(publication) for publication in subscribed.publications],
+            "publications": [publication_content(publication) for publication in subscribed.publications],
             "data": fit(self._client.format, subscription.options.data),
         }
         if subscription.positioned:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from aiohttp import WSMsgType, web
-from prometheus_client import Counter
 
 from hub.centrifuge import codes
-from hub.centrifuge.client import Client
+from hub.centrifuge.client import CLOSES, Client
 from hub.centrifuge.codec import WireFormat
 from hub.centrifuge.json_codec import CENTRIFUGE_JSON
 from hub.centrifuge.node import NODE
@@ -21,8 +20,6 @@ PROTOBUF = "centrifuge-protobuf"
 FORMATS = ("cf_protocol", "format")
 #: Asks for pings of WebSocket itself, for tools that cannot answer ours.
 NATIVE_PINGS = "cf_ws_frame_ping_pong"
-
-CLOSES = Counter("hub_client_closes_total", "Centrifuge connections that ended, by close code", ["code"])
 
 
 async def websocket(request: web.Request) -> web.StreamResponse:

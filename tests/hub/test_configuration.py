@@ -65,8 +65,6 @@ REAL: dict[str, Any] = {
                 "history_ttl": "1h",
                 "force_recovery": True,
                 "force_recovery_mode": "cache",
-                "allowed_delta_types": ["fossil"],
-                "delta_publish": True,
             },
             {"name": "personal"},
         ],
@@ -74,7 +72,6 @@ REAL: dict[str, Any] = {
     "websocket": {"message_size_limit": 131072},
     "sse": {"enabled": True},
     "http_stream": {"enabled": True},
-    "uni_sse": {"enabled": True},
 }
 
 
@@ -107,11 +104,11 @@ def test_a_real_file() -> None:
         allow_publish_for_subscriber=True,
         channel_regex="^[a-z]+$",
     )
-    assert (prices.force_recovery_mode, prices.allowed_delta_types) == ("cache", ("fossil",))
+    assert prices.force_recovery_mode == "cache"
     assert personal == Namespace(name="personal")
     assert read.http_api.key == REAL["http_api"]["key"]
     assert read.websocket.message_size_limit == 131072
-    assert (read.sse.enabled, read.uni_sse.enabled, read.uni_websocket.enabled) == (True, True, False)
+    assert (read.sse.enabled, read.http_stream.enabled) == (True, True)
 
 
 def test_an_empty_file_has_the_defaults_of_centrifugo() -> None:
@@ -157,6 +154,11 @@ def test_no_file_keeps_history_and_lets_in_who_is_signed_in() -> None:
             "channel.namespaces[ns].subscribe_proxy_enabled is not supported: "
             "clients are let in by tokens and access rules.",
         ),
+        ({"uni_sse": {"enabled": True}}, "uni_sse is not supported: not built yet."),
+        (
+            {"channel": {"without_namespace": {"allowed_delta_types": ["fossil"]}}},
+            "channel.without_namespace.allowed_delta_types is not supported: publications are sent whole.",
+        ),
         ({"websocket": {"handler_prefix": "/x"}}, "websocket.handler_prefix is not supported: paths are fixed."),
     ],
 )
@@ -201,10 +203,6 @@ DURATION = 'must be a duration such as "25s"'
         (
             {"channel": {"without_namespace": {"force_recovery_mode": "stram"}}},
             'channel.without_namespace.force_recovery_mode must be one of "", "stream", "cache", not "stram".',
-        ),
-        (
-            {"channel": {"without_namespace": {"allowed_delta_types": ["xdelta"]}}},
-            'channel.without_namespace.allowed_delta_types[0] must be one of "fossil", not "xdelta".',
         ),
         (
             {"channel": {"without_namespace": {"channel_regex": "("}}},

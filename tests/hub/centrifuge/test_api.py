@@ -26,6 +26,9 @@ from hub.presence import PRESENCE
 from settings import Settings
 from tests.hub.nodes import Node, node, outside, prepare
 
+#: About the protocol, whatever the broker; what nodes do together is tested on both.
+pytestmark = pytest.mark.one_broker
+
 KEY = "the key of the backend"
 
 CONFIGURATION: Mapping[str, Any] = {

@@ -93,7 +93,7 @@ class Server:
         answers = [format.reply(id, "subscribe", result), format.push(channel, "join", {"info": INFO})]
         for n in (1, 2):
             data = format.delta_data(create(TEXTS[n - 1], TEXTS[n])) if delta else TEXTS[n]
-            answers.append(format.publication_push(channel, data, n + 1, delta=delta, info=INFO))
+            answers.append(format.publication_push(channel, data, n + 1, {"delta": delta, "info": INFO}))
         if channel == "lost" and [one.request.get("channel") for one in self.heard].count("lost") == 1:
             answers.append(format.push(channel, "unsubscribe", LOST._asdict()))
         return answers

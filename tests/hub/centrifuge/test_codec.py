@@ -269,8 +269,9 @@ def test_what_a_publication_may_carry_more(format: WireFormat) -> None:
     for names in (["info"], ["tags"], ["delta"], ["key"], list(more)):
         some = {name: more[name] for name in names}
         expected = format.push("c", "pub", {"data": b"1", "offset": 7} | some)
-        assert sorted(format.publication_push("c", b"1", 7, **some)) == sorted(expected)
+        assert sorted(format.publication_push("c", b"1", 7, some)) == sorted(expected)
     assert format.publication_push("c", b"1", 0) == format.push("c", "pub", {"data": b"1"})
+    assert format.publication_push("c", b"1", 7, {"info": None, "tags": {}}) == format.publication_push("c", b"1", 7)
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -6,12 +6,16 @@ import time
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from hub.centrifuge import orders
 from hub.centrifuge.node import NODE
 from settings import Settings
 from tests.hub.centrifuge.test_websocket import configured, connection_token, raw
 from tests.hub.nodes import prepare
+
+#: About the protocol, whatever the broker; what nodes do together is tested on both.
+pytestmark = pytest.mark.one_broker
 
 
 async def test_a_client_is_subscribed_and_unsubscribed(settings: Settings, tmp_path: Path) -> None:

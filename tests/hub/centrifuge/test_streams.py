@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,12 +12,16 @@ from typing import Any
 import aiohttp
 import pytest
 
-from hub.centrifuge import protobuf_wire
+from hub.centrifuge import codes, protobuf_wire, stream
 from hub.centrifuge.codec import EMULATION, REPLY
+from hub.centrifuge.node import NODE
 from hub.centrifuge.schema import MESSAGES
 from settings import Settings
 from tests.hub.centrifuge.test_websocket import configured, connection_token
 from tests.hub.nodes import Node, prepare
+
+#: About the protocol, whatever the broker; what nodes do together is tested on both.
+pytestmark = pytest.mark.one_broker
 
 TRANSPORTS = ["sse", "http_stream"]
 STREAMS = {"sse": {"enabled": True}, "http_stream": {"enabled": True}}
@@ -149,3 +154,29 @@ async def test_a_client_that_goes_away_is_forgotten(settings: Settings, tmp_path
         while await client.say({"id": 3, "ping": {}}) != 404:
             pass
         assert all(partition.listeners == 0 for partition in hub.fold.partitions)
+
+
+async def test_a_stream_nobody_reads_is_cut_when_it_is_closed(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = await prepare(settings)
+    monkeypatch.setattr(stream, "CLOSE_GRACE", 0.2)
+    commands = [{"id": 1, "connect": {"token": connection_token()}}, {"id": 2, "subscribe": {"channel": "chat:1"}}]
+    body = "\n".join(map(json.dumps, commands)).encode()
+    async with configured(settings, tmp_path, sections=STREAMS) as hub:
+        port = int(hub.url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)  # takes next to nothing
+        head = f"POST /connection/http_stream HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        node = hub.app[NODE]
+        while not node.clients.on("chat:1"):
+            await asyncio.sleep(0.01)
+        (client,) = node.clients
+        while client.session.behind == {}:  # until the sockets' buffers are full and it waits
+            await hub.publish(users["admin"], "chat:1", "x" * 400_000)
+        client.end(codes.GONE)
+        while len(node.clients):
+            await asyncio.sleep(0.01)
+        assert all(partition.listeners == 0 for partition in hub.fold.partitions)
+        writer.close()
+        del reader

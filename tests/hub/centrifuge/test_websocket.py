@@ -19,6 +19,9 @@ from centrifuge import Client, ClientEventHandler, SubscriptionEventHandler
 from settings import Settings
 from tests.hub.nodes import Node, node, outside, prepare
 
+#: About the protocol, whatever the broker; what nodes do together is tested on both.
+pytestmark = pytest.mark.one_broker
+
 KEY = "the key of the application's backend, 32 bytes"
 
 CONFIGURATION: dict[str, Any] = {

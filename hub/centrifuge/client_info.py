@@ -1,4 +1,4 @@
-"""What results and pushes show of publications and of clients, by the names of the protocol."""
+"""What others are shown of a client, by the names of the protocol."""
 
 from __future__ import annotations
 
@@ -6,16 +6,9 @@ from typing import Any
 
 import orjson
 
-from actors.channel import Publication
 from actors.presence import ClientInfo
-from hub.centrifuge.codec import WireFormat, said_with
+from hub.centrifuge.codec import WireFormat
 from hub.centrifuge.json_codec import JsonFormat
-
-
-def content(publication: Publication) -> dict[str, Any]:
-    """A publication."""
-    info, tags = said_with(publication.record)
-    return {"data": publication.record.payload, "offset": publication.offset, "info": info, "tags": tags}
 
 
 def client_content(format: WireFormat, info: ClientInfo) -> dict[str, Any]:
