@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from actors.messages import Apply, Gap, Subscribed
 from actors.partition import Partition
 from actors.session import OutOfReach, Session
 from tests.actors.fakes import Frame, Socket, Text
-from tests.actors.world import partition, record, remember
+from tests.actors.world import no_log, partition, record, remember
 from tests.examples import examples
 
 audiences = st.sampled_from([None, None, b"me", b"you"])
@@ -133,3 +134,16 @@ async def test_a_channel_that_begins_anew_is_told_and_can_be_subscribed_again() 
 
 async def _none(gap: Gap) -> Sequence[Publication]:
     raise OutOfReach
+
+
+async def test_what_is_in_no_history_is_passed_over() -> None:
+    async with partition() as actor:
+        said = [replace(record(at), transient=at in (1, 3)) for at in range(4)]
+        await actor.ask(Apply(records=said))
+        socket = Socket()
+        session = Session(transport=socket, codec=Text(), admits=lambda _: True, partition=lambda _: actor, scan=no_log)
+        told = await session.recover("a", since=Position("", 0), limit=10, greet=lambda _: b"")
+        assert (told.recovered, [p.offset for p in told.publications]) == (True, [1, 3])
+        await actor.ask(Apply(records=[replace(record(4), transient=True)]))
+        assert [frame.offset for frame in socket.received if frame.what == "pub"] == [5]
+        await session.leave()
