@@ -43,7 +43,7 @@ async def producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
         await _stop(made)
 
 
-async def _start(client: AIOKafkaProducer | AIOKafkaConsumer | AIOKafkaAdminClient) -> None:
+async def _start(client: Any) -> None:
     """Start a client, to the end even when cancelled: the caller stops it then.
 
     Cancelled while it connects, aiokafka leaves a connection and a task that nobody can end: the loop never closes.
