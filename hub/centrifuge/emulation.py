@@ -21,10 +21,7 @@ async def emulation(request: web.Request) -> web.Response:
     """Hand commands to the client they are from; their answers come on its stream."""
     node = request.app[NODE]
     headers = stream.origin_headers(request)
-    limit = node.configuration.emulation.max_request_body_size
-    body = await request.content.read(limit + 1)
-    if len(body) > limit:
-        raise web.HTTPRequestEntityTooLarge(limit, len(body))
+    body = await stream.body(request, node.configuration.emulation.max_request_body_size)
     format: WireFormat = PROTOBUF if request.content_type == OCTETS else JSON
     try:
         given = format.emulation(body)

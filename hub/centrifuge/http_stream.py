@@ -13,11 +13,12 @@ from hub.centrifuge.protobuf_codec import ProtobufFormat
 OCTETS = "application/octet-stream"
 
 
-def _line(message: bytes) -> bytes:
+def line(message: bytes) -> bytes:
+    """A message as a line."""
     return message + b"\n"
 
 
-JSON = JsonFormat(_line)
+JSON = JsonFormat(line)
 PROTOBUF = ProtobufFormat(bytes)
 
 
@@ -26,9 +27,7 @@ async def http_stream(request: web.Request) -> web.StreamResponse:
     limits = request.app[NODE].configuration.http_stream
     if not limits.enabled:
         raise web.HTTPNotFound
-    body = await request.content.read(limits.max_request_body_size + 1)
-    if len(body) > limits.max_request_body_size:
-        raise web.HTTPRequestEntityTooLarge(limits.max_request_body_size, len(body))
+    body = await stream.body(request, limits.max_request_body_size)
     if request.content_type == OCTETS:
         return await stream.serve(request, PROTOBUF, name="http_stream", kind=OCTETS, commands=body)
     return await stream.serve(request, JSON, name="http_stream", kind="application/json", commands=body)
