@@ -85,13 +85,17 @@ def admit(request: web.Request) -> Mapping[str, str]:
 
 
 async def body(request: web.Request, limit: int) -> bytes:
-    """All that was sent with a request. Raises HTTPRequestEntityTooLarge for more bytes than the limit."""
-    read = bytearray()
-    async for part in request.content.iter_any():
-        read += part
-        if len(read) > limit:
-            raise web.HTTPRequestEntityTooLarge(limit, len(read))
-    return bytes(read)
+    """All of a request's body, in whatever pieces it comes. Raises HTTPRequestEntityTooLarge, HTTPRequestTimeout."""
+    found = bytearray()
+    try:
+        async with asyncio.timeout(request.app[NODE].configuration.client.stale_close_delay):
+            while piece := await request.content.readany():
+                found += piece
+                if len(found) > limit:
+                    raise web.HTTPRequestEntityTooLarge(limit, len(found))
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    return bytes(found)
 
 
 async def serve(
