@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from actors.closes import INTERNAL, Close
+from actors import closes
+from actors.closes import Close
 
 
 class Error(NamedTuple):
@@ -80,7 +81,7 @@ _INSTEAD: Mapping[Error, Close] = {
 
 def instead(error: Error) -> Close:
     """How a connection ends that can be answered no error."""
-    return _INSTEAD.get(error, INTERNAL)
+    return _INSTEAD.get(error, closes.INTERNAL)
 
 
 class Unsubscribe(NamedTuple):
