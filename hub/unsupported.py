@@ -27,7 +27,7 @@ _SECTIONS = {
     "rpc": "methods are those of the hub",
     "proxies": _BACKEND,
     "grpc_api": "",
-    "consumers": _NOT_YET,
+    "consumers": "write to the topic hub.api",
     "webtransport": "",
     "uni_grpc": "",
     "admin": "admins sign in as users",

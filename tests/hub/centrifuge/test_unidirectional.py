@@ -356,6 +356,19 @@ async def test_pings_want_no_answer(settings: Settings, tmp_path: Path, transpor
             assert (await client.hear())["pub"]["offset"] == n
 
 
+async def test_a_slow_one_is_sent_the_rest_from_history(settings: Settings, tmp_path: Path) -> None:
+    users = await prepare(settings)
+    token = connection_token(channels=["chat:1"])
+    async with serving(settings, tmp_path) as hub, listening(hub, "uni_websocket", token=token) as client:
+        await client.hear()
+        (one,) = hub.app[NODE].clients
+        sent = 0
+        while not one.session.behind or sent % 5:  # beyond what the sockets' buffers hold
+            sent += 1
+            await hub.publish(users["admin"], "chat:1", "x" * 400_000)
+        assert [(await client.hear())["pub"]["offset"] for _ in range(sent)] == list(range(1, sent + 1))
+
+
 async def test_who_says_nothing_or_whose_token_ends_is_closed(settings: Settings, tmp_path: Path) -> None:
     await prepare(settings)
     async with serving(settings, tmp_path, stale_close_delay="50ms", expired_close_delay="50ms") as hub:
