@@ -157,7 +157,6 @@ def test_no_file_keeps_history_and_lets_in_who_is_signed_in() -> None:
             "channel.namespaces[ns].subscribe_proxy_enabled is not supported: "
             "clients are let in by tokens and access rules.",
         ),
-        ({"consumers": []}, "consumers is not supported: not built yet."),
         (
             {"uni_websocket": {"join_push_messages": True}},
             "uni_websocket.join_push_messages is not supported: messages due together are written together.",
