@@ -165,7 +165,10 @@ class Session:
 
     def send(self, frame: bytes) -> None:
         """Send a frame that is no publication. If too much waits already, the session is closed as slow."""
-        if not frame or self.deliver(frame) or self._closed:
+        if not frame or self._closed:
+            return
+        if self.deliver(frame):
+            self.codec.sent.add(1, len(frame))
             return
         self._queue.append(frame)
         self._queued += len(frame)
@@ -181,6 +184,7 @@ class Session:
         if not self._closed:
             if frame:
                 self._transport.write(frame)
+                self.codec.sent.add(1, len(frame))
             self.resumed()
 
     def resumed(self) -> None:
@@ -191,6 +195,7 @@ class Session:
             frame = self._queue.popleft()
             self._queued -= len(frame)
             self._transport.write(frame)
+            self.codec.sent.add(1, len(frame))
         self._held = bool(self._queue) or not self._transport.writable()
         self._go_on()
 

@@ -15,7 +15,6 @@ from itertools import islice
 import asyncpg
 import structlog
 from aiohttp import web
-from prometheus_client import Gauge
 
 from actors.closes import SHUTDOWN
 from actors.session import Session
@@ -32,8 +31,6 @@ ROUND = 10.0
 #: Sessions that are told to leave at a time, and seconds between.
 BATCH, PAUSE = 200, 0.05
 
-CONNECTIONS = Gauge("hub_connections", "Open sockets", ["endpoint"])
-
 
 class Sessions:
     """Everybody who is connected here."""
@@ -45,14 +42,12 @@ class Sessions:
         return sum(map(len, self._of.values()))
 
     @contextmanager
-    def connected(self, viewer: Viewer, session: Session, endpoint: str) -> Iterator[None]:
-        """Count a session while its socket is open."""
+    def connected(self, viewer: Viewer, session: Session) -> Iterator[None]:
+        """Know a session while its socket is open."""
         self._of.setdefault(viewer, {})[session] = None
-        CONNECTIONS.labels(endpoint).inc()
         try:
             yield
         finally:
-            CONNECTIONS.labels(endpoint).dec()
             sessions = self._of[viewer]
             del sessions[session]
             if not sessions:

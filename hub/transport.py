@@ -20,6 +20,8 @@ class Transport:
     def __init__(self, socket: web.WebSocketResponse, request: web.BaseRequest) -> None:
         self.pipe = Pipe(request)
         self._socket = socket
+        #: Why it was closed from this side.
+        self.code: int | None = None
         self._closing: asyncio.Task[None] | None = None
 
     def write(self, data: bytes) -> None:
@@ -34,6 +36,7 @@ class Transport:
     def close(self, code: int, reason: str) -> None:
         """Close with a code. The first call decides; a peer that does not answer is cut off after CLOSE_GRACE."""
         if self._closing is None:
+            self.code = code
             self._closing = asyncio.create_task(self._close(code, reason))
 
     async def ended(self) -> None:

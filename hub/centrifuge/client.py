@@ -20,6 +20,7 @@ from actors.closes import INTERNAL, Close
 from actors.presence import ClientInfo
 from actors.session import Session
 from actors.session import Transport as SessionTransport
+from hub import connections, frames
 from hub.centrifuge import channel_commands, codes, rpc
 from hub.centrifuge.claims import SubscriptionOptions
 from hub.centrifuge.codec import Command, Content, Malformed, Method, Push, WireFormat
@@ -38,7 +39,7 @@ log = structlog.get_logger()
 #: Seconds a client has to close by itself after its connect command was refused.
 REFUSED_GRACE = 2.0
 
-CLOSES = Counter("hub_client_closes_total", "Centrifuge connections that ended, by close code", ["code"])
+COMMANDS = Counter("hub_commands_total", "Commands of clients; code 0 is no error", ["method", "code"])
 
 
 class Client:
@@ -113,19 +114,23 @@ class Client:
             self._viewer = await viewer(self.node, self.user)
             if self._viewer is not None:
                 self.session.admits = admits(self._viewer)
-                self._registered.enter_context(self.node.sessions.connected(self._viewer, self.session, self.transport))
+                self._registered.enter_context(self.node.sessions.connected(self._viewer, self.session))
         return self._viewer
 
     # What comes.
 
     async def hear(self, frame: bytes | str) -> None:
         """Do what a frame asks, in order."""
+        size = len(frame) if isinstance(frame, bytes) else len(frame.encode())
         try:
             commands = self.format.decode(frame)
         except Malformed as error:
             log.info("client_malformed", error=str(error))
+            self.format.received.add(0, size)
+            frames.MALFORMED.labels(self.format.name).inc()
             self.end(codes.BAD_REQUEST)
             return
+        self.format.received.add(len(commands), size)
         for command in commands:
             if self.session.closed or self._refused:
                 return
@@ -191,30 +196,36 @@ class Client:
     # Commands.
 
     async def _do(self, command: Command) -> None:
+        if command.pong:
+            self._ponged()
+            return
+        code = 0
         try:
-            if command.pong:
-                self._ponged()
-                return
             if command.method is None or (self.identity is None) != (command.method == "connect"):
                 raise Ended(codes.BAD_REQUEST)
             await HANDLERS[command.method](self, command)
         except Refused as refused:
+            code = refused.error.code
             self.session.send(self._error(command.id, refused.error))
             if command.method == "connect":
                 self._refused = True
                 self._alarm.cancel()
                 self._alarm = asyncio.get_running_loop().call_later(REFUSED_GRACE, self.end, codes.CLOSED)
         except Ended as ended:
+            code = ended.close.code
             self.end(ended.close)
         except Exception:
+            code = INTERNAL.code
             log.exception("command_failed", method=command.method)
             self.end(INTERNAL)
+        COMMANDS.labels(command.method or "unknown", code).inc()
 
     async def _connect(self, command: Command) -> None:
         request, settings = command.request, self.node.configuration.client
         identity = await identify(self.node, request["token"])
         limit = settings.user_connection_limit
         if limit and identity.user and len(self.node.clients.of_user(identity.user)) >= limit:
+            connections.refused("user_connection_limit")
             raise Ended(codes.CONNECTION_LIMIT)
         self.identity = identity
         self.node.clients.enter(self)
@@ -299,7 +310,8 @@ class Client:
 
     def _ponged(self) -> None:
         if not self._awaiting_pong:
-            raise Ended(codes.BAD_REQUEST)
+            self.end(codes.BAD_REQUEST)
+            return
         self._awaiting_pong = False
         self._alarm.cancel()
         interval = self.node.configuration.client.ping_interval

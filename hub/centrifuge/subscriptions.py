@@ -15,6 +15,7 @@ from actors.closes import INSUFFICIENT_STATE
 from actors.kernel import ActorError
 from actors.log import Position
 from actors.messages import Subscribed
+from hub import recoveries
 from hub.centrifuge import codes, permissions
 from hub.centrifuge.claims import SubscriptionOptions
 from hub.centrifuge.client_info import fit
@@ -206,6 +207,9 @@ class Subscriptions:
                 subscribed = await client.session.recover(
                     channel, since=since, limit=limit, latest=subscription.cache, greet=begin
                 )
+                recoveries.count(subscribed.recovered)
+                if subscribed.recovered:
+                    recoveries.PUBLICATIONS.observe(len(subscribed.publications))
             else:
                 subscribed = await client.session.subscribe(channel, greet=begin)
         except (ActorError, ScanError) as error:

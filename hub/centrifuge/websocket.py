@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from aiohttp import WSMsgType, web
 
+from hub import connections
 from hub.centrifuge import codes
-from hub.centrifuge.client import CLOSES, Client
+from hub.centrifuge.client import Client
 from hub.centrifuge.codec import WireFormat
 from hub.centrifuge.json_codec import CENTRIFUGE_JSON
 from hub.centrifuge.node import NODE
 from hub.centrifuge.protobuf_codec import CENTRIFUGE_PROTOBUF
 from hub.centrifuge.stream import origin_headers
+from hub.ending import complete
 from hub.errors import Unavailable
 from hub.transport import Transport
 
@@ -47,13 +49,18 @@ async def websocket(request: web.Request) -> web.StreamResponse:
     transport = Transport(socket, request)
     client = Client(node, transport, format, name="websocket", address=request.remote, pings=not native)
     transport.pipe.drained = client.session.resumed
+    connections.opened(client.transport)
     try:
         await _converse(client, socket)
     finally:
-        await client.leave()
-        await transport.ended()
-        CLOSES.labels(socket.close_code or 1006).inc()
+        await complete(_leave(client, transport, socket))
     return socket
+
+
+async def _leave(client: Client, transport: Transport, socket: web.WebSocketResponse) -> None:
+    await client.leave()
+    await transport.ended()
+    connections.ended(client.transport, transport.code or socket.close_code)
 
 
 async def _converse(client: Client, socket: web.WebSocketResponse) -> None:
