@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import Any
 
 import orjson
+from aiokafka.errors import KafkaError
 
 from actors.kernel import ActorError
 from actors.log import Position
@@ -24,31 +26,42 @@ from hub.scan import ScanError
 #: Publications of one answer; who wants more goes on from the last.
 LONGEST_HISTORY = 10_000
 
+#: The last moment of the year 9999, in Unix milliseconds.
+LATEST = 253_402_300_799_999
+
 KEPT = NOT_AVAILABLE._replace(message="not available: history is the log, which forgets by itself")
 
 
 def history(given: Given) -> Call:
-    """What was said in a channel. A `limit` below 0 wants all of it, 0 only where the channel stands."""
+    """What was said in a channel. A `limit` below 0 wants all of it, 0 only where the channel stands.
+
+    `since` is a place, as in Centrifugo, or `{"time": ...}`, from which on everything is wanted: a text as ISO 8601 has
+    it, with its offset from UTC, or Unix milliseconds.
+    """
     channel, limit = given.text("channel"), given.whole("limit", least=-(2**31))
     since, reverse = given.object("since"), given.flag("reverse")
     place = None if since is None else Position(since.text("epoch"), since.whole("offset"))
+    moment = None if since is None else _moment(since)
+    if moment is not None and reverse:
+        raise bad("since.time goes forwards only")
 
     async def call(api: Api) -> Result:
         if not api.options(channel).history_size:
             raise ApiError(NOT_AVAILABLE)
         try:
+            begin = place if moment is None else await channel_history.place_at(api.log, channel, moment)
             top, found = await channel_history.read(
                 api.log,
                 channel,
                 None,
-                since=place,
+                since=begin,
                 limit=None if limit < 0 else limit,
                 reverse=reverse,
                 most=LONGEST_HISTORY,
             )
         except Unrecoverable:
             raise ApiError(UNRECOVERABLE_POSITION) from None
-        except (ScanError, ActorError):
+        except (ScanError, ActorError, KafkaError):
             raise ApiError(INTERNAL_ERROR) from None
         publications = [publication_content(publication) for publication in found]
         return _json("HistoryResult", {"publications": publications, "epoch": top.epoch, "offset": top.offset})
@@ -128,6 +141,22 @@ def rpc(given: Given) -> Call:
         return {"data": await api.rpc[method](params)}
 
     return call
+
+
+def _moment(since: Given) -> int | None:
+    """Unix milliseconds of a time to begin at, None if there is none. Raises Malformed or ApiError."""
+    if not isinstance(since.any("time"), str):
+        moment = since.whole("time")
+        if moment > LATEST:
+            raise bad("since.time is too far away")
+        return moment or None
+    try:
+        time = datetime.fromisoformat(since.text("time"))
+        if time.tzinfo is not None:
+            return max(0, int(time.timestamp() * 1000))
+    except (ValueError, OverflowError):
+        pass
+    raise bad("since.time must be a time such as 2026-01-31T09:30:00+01:00, or Unix milliseconds")
 
 
 def _json(message: str, content: dict[str, Any]) -> Result:
