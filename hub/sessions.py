@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import contextmanager
 from itertools import islice
 
 import structlog
@@ -34,17 +33,16 @@ class Sessions:
     def __len__(self) -> int:
         return sum(map(len, self._of.values()))
 
-    @contextmanager
-    def connected(self, viewer: Viewer, session: Session) -> Iterator[None]:
-        """Know a session while its socket is open."""
+    def enter(self, viewer: Viewer, session: Session) -> None:
+        """A socket has opened; `leave` must follow."""
         self._of.setdefault(viewer.id, {})[session] = viewer
-        try:
-            yield
-        finally:
-            sessions = self._of[viewer.id]
-            del sessions[session]
-            if not sessions:
-                del self._of[viewer.id]
+
+    def leave(self, viewer: Viewer, session: Session) -> None:
+        """It has ended."""
+        sessions = self._of[viewer.id]
+        del sessions[session]
+        if not sessions:
+            del self._of[viewer.id]
 
     @property
     def users(self) -> list[int]:

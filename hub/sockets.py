@@ -84,14 +84,14 @@ async def _serve(request: web.Request, endpoint: str, channel_of: Callable[[View
     )
     transport.pipe.drained = session.resumed
     connections.opened(endpoint)
+    request.app[SESSIONS].enter(viewer, session)
     expiry = _at(claims, partial(session.close, *EXPIRED))
     try:
-        with request.app[SESSIONS].connected(viewer, session):
-            channel = channel_of(viewer)
-            await _subscribe(fold, session, channel, since)
-            await Conversation(session, viewer, request.remote).run(socket)
+        await _subscribe(fold, session, channel_of(viewer), since)
+        await Conversation(session, viewer, request.remote).run(socket)
     finally:
         expiry.cancel()
+        request.app[SESSIONS].leave(viewer, session)
         await complete(_leave(session, transport, socket, endpoint))
     return socket
 

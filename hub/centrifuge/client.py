@@ -10,7 +10,6 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import ExitStack
 from uuid import uuid4
 
 import structlog
@@ -82,13 +81,12 @@ class Client:
         )
         self.subscriptions = Subscriptions(self)
         self._pings = pings
-        self._registered = ExitStack()
         self._viewer: Viewer | None = None
         self._turn = asyncio.Lock()
         self._refused = False
         self._awaiting_pong = False
         self._pinged = 0.0
-        self._orders: set[asyncio.Task[None]] = set()
+        self._orders: dict[asyncio.Task[None], None] = {}
         loop = asyncio.get_running_loop()
         self._alarm = loop.call_later(settings.stale_close_delay, self.end, codes.STALE)
         self._expiry: asyncio.TimerHandle | None = None
@@ -117,7 +115,7 @@ class Client:
             self._viewer = await viewer(self.node, self.user)
             if self._viewer is not None:
                 self.session.admits = admits(self._viewer)
-                self._registered.enter_context(self.node.sessions.connected(self._viewer, self.session))
+                self.node.sessions.enter(self._viewer, self.session)
         return self._viewer
 
     # What comes.
@@ -163,8 +161,8 @@ class Client:
         self._keep(asyncio.create_task(run()))
 
     def _keep(self, task: asyncio.Task[None]) -> None:
-        self._orders.add(task)
-        task.add_done_callback(self._orders.discard)
+        self._orders[task] = None
+        task.add_done_callback(self._orders.pop)
 
     async def leave(self) -> None:
         """End all that is done for this client."""
@@ -175,7 +173,9 @@ class Client:
             task.cancel()
         self.subscriptions.leave()
         await self.session.leave()
-        self._registered.close()
+        self.node.clients.leave(self)
+        if self._viewer is not None:
+            self.node.sessions.leave(self._viewer, self.session)
 
     # What it is told.
 
@@ -240,7 +240,6 @@ class Client:
             raise Ended(codes.CONNECTION_LIMIT)
         self.identity = identity
         self.node.clients.enter(self)
-        self._registered.callback(self.node.clients.leave, self)
         wanted = await self._wanted(identity, request["subs"])
         self.session.hold()
         try:
