@@ -4,7 +4,7 @@
 
 Each client connects and subscribes to one channel in one frame. Memory is what the process alone uses, before and
 after, divided; the bare aiohttp process beside it has the same sockets and nothing else. Pings are at their default
-interval and are answered. Then everybody goes, and all come at once (200 of them on their way in at a time).
+interval and are answered. Then everybody goes, and all come at once.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from bench.crowd import Crowd, crowd
 from bench.node import Server, bare, hub
 
 
-async def enter(server: Server, clients: Crowd, what: str) -> None:
+async def enter(server: Server, clients: Crowd, what: str, *, at_once: int = 200) -> None:
     """Let all in, and print what that took."""
     before, used = server.memory(), server.cpu()
-    seconds, errors = await clients.enter()
+    seconds, errors = await clients.enter(at_once)
     used = server.cpu() - used
-    each = (server.memory() - before) / clients.clients
+    each = (server.memory() - before) / clients.clients / 1024
     print(
         f"  {server.name:<5} {what:<8}{clients.clients:,} clients subscribed in {seconds:.1f} s, {errors} errors; "
-        f"{each / 1024:.1f} KB and {1e6 * used / clients.clients:.0f} µs of CPU each"
+        f"{each:.1f} KB more and {1e6 * used / clients.clients:.0f} µs of CPU each"
     )
 
 
@@ -48,7 +48,7 @@ async def main(given: argparse.Namespace) -> None:
             await rest(node, given.seconds)
         async with crowd(node, given.clients, max(1, given.clients // 10)) as clients:
             await rest(node, 5)  # until it has forgotten the others
-            await enter(node, clients, "storm")
+            await enter(node, clients, "storm", at_once=given.clients)
 
 
 if __name__ == "__main__":

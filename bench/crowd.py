@@ -28,9 +28,6 @@ PUBLICATION = b'"pub"'
 #: A ping of the protocol in a WebSocket frame, and its answer, masked with zeros.
 PING, PONG = b"\x81\x02{}", b"\x81\x82\0\0\0\0{}"
 
-#: Clients of one process that are on their way in at a time.
-ARRIVING = 100
-
 PROCESSES = 2
 
 
@@ -132,10 +129,9 @@ async def attend(given: dict[str, Any]) -> None:
         else:
             everyone.append([upgrade(port), masked(commands(f"u{number}", channel))])
     print("made", flush=True)
-    arriving = asyncio.Semaphore(ARRIVING)
     errors = 0
 
-    async def enter(hello: list[bytes]) -> None:
+    async def enter(hello: list[bytes], arriving: asyncio.Semaphore) -> None:
         nonlocal errors
         async with arriving:
             greeted: asyncio.Future[None] = loop.create_future()
@@ -150,8 +146,9 @@ async def attend(given: dict[str, Any]) -> None:
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     while line := await lines.readline():
-        if line == b"enter\n":
-            await asyncio.gather(*map(enter, everyone))
+        if line.startswith(b"enter"):
+            arriving = asyncio.Semaphore(int(line.split()[1]))
+            await asyncio.gather(*(enter(hello, arriving) for hello in everyone))
             print(errors, flush=True)
         else:
             Listener.target = int(line)
@@ -168,10 +165,10 @@ class Crowd:
         self._processes = processes
         self._expected = 0
 
-    async def enter(self) -> tuple[float, int]:
-        """Let all come in; the seconds that took, and how many could not."""
+    async def enter(self, at_once: int = 200) -> tuple[float, int]:
+        """Let all come in, so many at a time; the seconds that took, and how many could not."""
         begun = perf_counter()
-        errors = await self._ask("enter")
+        errors = await self._ask(f"enter {at_once // len(self._processes)}")
         return perf_counter() - begun, round(sum(errors))
 
     async def read(self, messages: int) -> float:
