@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Protocol
 
 from actors.log import Record
+from actors.traffic import Traffic
 
 #: A page of history ends with the publication that brings its payloads to this many bytes.
 PAGE_BYTES = 256 * 1024
@@ -25,6 +26,10 @@ class Codec(Protocol):
 
     Never raises: whatever stands in the log must have some frame.
     """
+
+    @property
+    def sent(self) -> Traffic:
+        """What its sessions were given."""
 
     def publication(self, publication: Publication) -> bytes:
         """The frame that carries a publication."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from actors.channel import Codec, Publication
+from actors.traffic import Standing
 
 if TYPE_CHECKING:
     from actors.session import Session
@@ -47,8 +48,11 @@ class Cursor:
         """
         session = self.session
         sight = _sight(session.admits, batch)
-        if any(sight) and not session.deliver(_join(session.codec, batch, sight)):
-            return False
+        if any(sight):
+            frames = _join(session.codec, batch, sight)
+            if not session.deliver(frames):
+                return False
+            session.codec.sent.add(sum(sight), len(frames))
         trailing = _trailing(sight)
         self.withheld = trailing if any(sight) else self.withheld + trailing
         self.offset = batch[-1].offset
@@ -66,12 +70,15 @@ class Cursor:
         frame = self.session.codec.position(self.channel, self.epoch, offset)
         if not frame or self.session.deliver(frame, due):
             self.withheld = 0
+            self.session.codec.sent.add(bool(frame), len(frame))
 
 
 class Listeners:
     """The cursors on one channel."""
 
-    def __init__(self) -> None:
+    def __init__(self, standing: Standing) -> None:
+        """`standing` counts them, together with those on other channels."""
+        self._standing = standing
         #: They stand at the top.
         self._live: dict[Codec, dict[Cursor, None]] = {}
         #: They have an offset of their own.
@@ -94,12 +101,14 @@ class Listeners:
         self._live.setdefault(cursor.session.codec, {})[cursor] = None
         cursor.live = True
         cursor.resuming = False
+        self._standing.live += 1
 
     def wait(self, cursor: Cursor) -> None:
         """Let a cursor stand at its offset until its session brings it on."""
         self.remove(cursor)
         self._behind[cursor] = None
         cursor.session.behind[cursor] = None
+        self._standing.behind += 1
 
     def remove(self, cursor: Cursor) -> None:
         """Forget a cursor."""
@@ -108,8 +117,11 @@ class Listeners:
             del self._live[codec][cursor]
             if not self._live[codec]:
                 del self._live[codec]
-        cursor.live = False
-        self._behind.pop(cursor, None)
+            cursor.live = False
+            self._standing.live -= 1
+        elif cursor in self._behind:
+            del self._behind[cursor]
+            self._standing.behind -= 1
         cursor.session.behind.pop(cursor, None)
 
     def renew(self, epoch: str) -> None:
@@ -138,7 +150,10 @@ class Listeners:
             else:
                 frames = _join(codec, batch, ())
                 full = [cursor for cursor in cursors if not cursor.session.deliver(frames, due)]
+                taken = len(cursors) - len(full)
+                codec.sent.add(taken * len(batch), taken * len(frames))
             for cursor in full:
+                self._standing.fell += not cursor.session.closed
                 cursor.offset = batch[0].offset - 1
                 self.wait(cursor)
         return reached
@@ -152,26 +167,30 @@ def _deliver_restricted(
     Who may see what is judged once per viewer, and joined once for all who may see the same.
     """
     full: list[Cursor] = []
-    viewers: dict[Admits, tuple[bytes, int]] = {}
-    shared: dict[tuple[bool, ...], tuple[bytes, int]] = {}
+    viewers: dict[Admits, tuple[bytes, int, int]] = {}
+    shared: dict[tuple[bool, ...], tuple[bytes, int, int]] = {}
+    messages = size = 0
     for cursor in cursors:
         session = cursor.session
         known = viewers.get(session.admits)
         if known is None:
             sight = _sight(session.admits, batch)
             if sight not in shared:
-                shared[sight] = _join(codec, batch, sight), _trailing(sight)
+                shared[sight] = _join(codec, batch, sight), sum(sight), _trailing(sight)
             known = viewers[session.admits] = shared[sight]
-        frames, trailing = known
+        frames, seen, trailing = known
         if not frames:
             cursor.withheld += trailing
         elif session.deliver(frames, due):
             cursor.withheld = trailing
+            messages += seen
+            size += len(frames)
         else:
             full.append(cursor)
             continue
         if cursor.withheld >= WITHHELD:
             cursor.notice(WITHHELD, batch[-1].offset, due)
+    codec.sent.add(messages, size)
     return full
 
 

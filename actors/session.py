@@ -9,7 +9,6 @@ Frames that are no publications (replies, pongs) wait in a small queue, which al
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -94,7 +93,7 @@ class Session:
         #: Whether it stopped receiving: the transport is full, or the session closed.
         self._held = False
         self._closed = False
-        self._queue: deque[bytes] = deque()
+        self._queue: list[bytes] = []
         self._queued = 0
         self._gathered: list[bytes] = []
         self._catching_up: asyncio.Task[None] | None = None
@@ -165,7 +164,10 @@ class Session:
 
     def send(self, frame: bytes) -> None:
         """Send a frame that is no publication. If too much waits already, the session is closed as slow."""
-        if not frame or self.deliver(frame) or self._closed:
+        if not frame or self._closed:
+            return
+        if self.deliver(frame):
+            self.codec.sent.add(1, len(frame))
             return
         self._queue.append(frame)
         self._queued += len(frame)
@@ -181,16 +183,21 @@ class Session:
         if not self._closed:
             if frame:
                 self._transport.write(frame)
+                self.codec.sent.add(1, len(frame))
             self.resumed()
 
     def resumed(self) -> None:
         """The transport takes more again: send what waits, then go on where the cursors stand."""
         if self._closed:
             return
-        while self._queue and self._transport.writable():
-            frame = self._queue.popleft()
+        taken = 0
+        while taken < len(self._queue) and self._transport.writable():
+            frame = self._queue[taken]
+            taken += 1
             self._queued -= len(frame)
             self._transport.write(frame)
+            self.codec.sent.add(1, len(frame))
+        del self._queue[:taken]
         self._held = bool(self._queue) or not self._transport.writable()
         self._go_on()
 

@@ -21,6 +21,7 @@ from actors.messages import Apply, Gap, Subscribed
 from actors.partition import Partition
 from actors.session import OutOfReach, Session
 from actors.snapshot import decode, encode
+from actors.traffic import Traffic
 
 
 class Sink:
@@ -41,6 +42,8 @@ class Sink:
 
 class Plain:
     """Frames as the plain endpoints have them, near enough."""
+
+    sent = Traffic()
 
     def publication(self, publication: Publication) -> bytes:
         return b'%b,"offset":%d}' % (publication.record.payload[:-1], publication.offset)

@@ -10,8 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+from prometheus_client import Counter
 
 from actors.channel import Publication
+from actors.traffic import Traffic
+
+MALFORMED = Counter("hub_malformed_total", "Frames of clients that could not be read", ["protocol"])
 
 #: First bytes of unfragmented frames.
 TEXT, BINARY = 0x81, 0x82
@@ -43,6 +47,9 @@ def message(content: dict[str, Any]) -> bytes:
 
 class Plain:
     """The codec of the plain endpoints. There is one, PLAIN, so that every frame is encoded once."""
+
+    name = "plain"
+    sent, received = Traffic(), Traffic()
 
     def publication(self, publication: Publication) -> bytes:
         """A publication's frame. An agent's record that is no object is shown like one from outside."""

@@ -15,6 +15,7 @@ import orjson
 
 from actors.channel import Publication
 from actors.log import Record
+from actors.traffic import Traffic
 from hub.centrifuge.codes import Error
 from hub.centrifuge.schema import MESSAGES
 
@@ -72,6 +73,10 @@ class Emulation:
 class WireFormat(ABC):
     """JSON or Protobuf. There is one object for each kind of frame, so that every publication is encoded once."""
 
+    name: ClassVar[str]
+    #: What went to and came from all clients that speak it, however it was framed.
+    sent: ClassVar[Traffic]
+    received: ClassVar[Traffic]
     #: The message that wants a pong.
     ping: ClassVar[bytes]
     #: What stands between the messages of a frame.

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from actors.traffic import Traffic
 from hub import frames
 from hub.centrifuge.codec import (
     COMMAND,
@@ -32,6 +33,8 @@ from hub.centrifuge.schema import MESSAGES
 class JsonFormat(WireFormat):
     """The wire format in JSON."""
 
+    name = "json"
+    sent, received = Traffic(), Traffic()
     ping = b"{}"
     between = b"\n"
 

@@ -17,7 +17,7 @@ from actors.closes import INSUFFICIENT_STATE
 from actors.kernel import ActorError
 from actors.log import Position
 from actors.messages import Subscribed
-from hub import channel_history
+from hub import channel_history, recoveries
 from hub.centrifuge import codes, permissions
 from hub.centrifuge.claims import SubscriptionOptions
 from hub.centrifuge.client_info import fit
@@ -222,6 +222,9 @@ class Subscriptions:
                 subscribed = await client.session.recover(
                     channel, since=since, limit=limit, latest=subscription.cache, greet=begin
                 )
+                recoveries.count(subscribed.recovered)
+                if subscribed.recovered:
+                    recoveries.PUBLICATIONS.observe(len(subscribed.publications))
             else:
                 place = None if from_time is None else await self._place(channel, from_time)
                 subscribed = await client.session.subscribe(channel, since=place, greet=begin)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from actors.channel import Publication
 from actors.messages import Subscribed
+from actors.traffic import Traffic
 
 
 class Socket:
@@ -75,6 +76,7 @@ class Text:
 
     def __init__(self) -> None:
         self.encoded = 0
+        self.sent = Traffic()
 
     def publication(self, publication: Publication) -> bytes:
         self.encoded += 1
