@@ -30,6 +30,7 @@ class ProtobufFormat(WireFormat):
 
     ping = b"\x00"
     between = b""
+    binary = True
 
     def decode(self, frame: bytes | str) -> list[Command]:
         if not frame or isinstance(frame, str):
