@@ -114,3 +114,18 @@ async def test_a_subscription_may_have_a_codec_of_its_own() -> None:
         for at in range(4):
             await publish(actor, record(at, "ab"[at % 2]))
         assert told(socket) == [("0", ""), ("1", ""), ("2", "0"), ("3", "")]
+
+
+async def test_who_was_full_before_the_first_has_nothing_to_step_from() -> None:
+    async with partition() as actor:
+        await publish(actor, record(0))
+        session, socket = connect(actor, Steps(), room=1)
+        await session.subscribe("a", greet=greeting("a"))
+        await publish(actor, record(1))
+        await publish(actor, record(2))
+        assert told(socket) == []
+        socket.drain(None)
+        while session.behind:
+            await publish(actor)
+        await publish(actor, record(3))
+        assert told(socket) == [("1", ""), ("2", "1"), ("3", "2")]
