@@ -17,7 +17,7 @@ from actors.channel import Codec, Publication
 from hub.centrifuge import fossil
 from hub.centrifuge.codec import Content, WireFormat, publication_content
 
-#: Largest payloads that a delta is made between. It takes up to 0.2 ms for each KB, and the loop waits.
+#: Largest payloads that a delta is made between. It takes up to 0.3 ms for each KB, and the loop waits.
 LARGEST = 32 * 1024
 
 #: The part of the loop's time that deltas may take, and how many seconds of it at once.
