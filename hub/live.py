@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from hub import control, fold, publish, rights, sessions
-from hub.centrifuge import api, from_nodes, node
+from hub.centrifuge import api, api_consumer, from_nodes, node
 
 
 def add(app: web.Application) -> None:
@@ -19,4 +19,5 @@ def add(app: web.Application) -> None:
     app.cleanup_ctx.append(from_nodes.keep)
     app.on_shutdown.append(node.leave)
     app.cleanup_ctx.append(api.keep_answering)
+    app.cleanup_ctx.append(api_consumer.keep_consuming)
     app.on_shutdown.append(sessions.leave)

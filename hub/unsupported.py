@@ -24,7 +24,7 @@ _SECTIONS = {
     "rpc": "methods are those of the hub",
     "proxies": _BACKEND,
     "grpc_api": "",
-    "consumers": _NOT_YET,
+    "consumers": "write to the topic hub.api",
     "webtransport": "",
     "uni_grpc": "",
     "uni_websocket": _NOT_YET,

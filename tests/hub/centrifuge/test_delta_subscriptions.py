@@ -197,3 +197,13 @@ async def test_a_subscription_of_the_server_has_deltas_if_the_client_asks(settin
         for n in range(2):
             await hub.publish(user, "all:2", said(n))
             assert (await client.hear())["push"]["pub"]["data"] == said(n)
+
+
+async def test_what_was_said_since_a_time_comes_as_deltas_after_the_first(settings: Settings, tmp_path: Path) -> None:
+    async with serving(settings, tmp_path) as (hub, user), listening(hub) as client:
+        for n in range(3):
+            await hub.publish(user, "all:1", said(n))
+        assert (await client.subscribe("all:1", data={"since": {"time": 1}}))["delta"]
+        assert [await client.next() for _ in range(3)] == [(0, False), (1, True), (2, True)]
+        await hub.publish(user, "all:1", said(3))
+        assert await client.next() == (3, True)
