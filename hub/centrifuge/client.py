@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import ExitStack
 from uuid import uuid4
 
@@ -20,7 +20,7 @@ from actors.closes import INTERNAL, Close
 from actors.presence import ClientInfo
 from actors.session import Session
 from actors.session import Transport as SessionTransport
-from hub.centrifuge import channel_commands, codes, rpc
+from hub.centrifuge import channel_commands, codes, permissions, rpc
 from hub.centrifuge.claims import SubscriptionOptions
 from hub.centrifuge.codec import Command, Content, Malformed, Method, Push, WireFormat
 from hub.centrifuge.codes import Ended, Error, Refused
@@ -54,9 +54,11 @@ class Client:
         address: str | None,
         pings: bool = True,
         session_id: str = "",
+        unidirectional: bool = False,
     ) -> None:
         """`name` is the transport's; without `pings` the transport keeps the connection alive by itself. `session_id`
-        is what a client names that sends its commands beside its transport.
+        is what a client names that sends its commands beside its transport. A unidirectional client says only how it
+        connects, gets pushes only, and answers no ping.
         """
         self.id = str(uuid4())
         self.session_id = session_id
@@ -64,6 +66,7 @@ class Client:
         self.format = format
         self.transport = name
         self.address = address
+        self.unidirectional = unidirectional
         #: Known from the connect command on.
         self.identity: Identity | None = None
         settings = node.configuration.client
@@ -120,6 +123,8 @@ class Client:
 
     async def hear(self, frame: bytes | str) -> None:
         """Do what a frame asks, in order."""
+        if self.unidirectional and self.identity is not None:
+            return
         try:
             commands = self.format.decode(frame)
         except Malformed as error:
@@ -199,6 +204,9 @@ class Client:
                 raise Ended(codes.BAD_REQUEST)
             await HANDLERS[command.method](self, command)
         except Refused as refused:
+            if self.unidirectional:
+                self.end(codes.instead(refused.error))
+                return
             self.session.send(self._error(command.id, refused.error))
             if command.method == "connect":
                 self._refused = True
@@ -219,12 +227,7 @@ class Client:
         self.identity = identity
         self.node.clients.enter(self)
         self._registered.callback(self.node.clients.leave, self)
-        wanted = dict(identity.subscriptions)
-        personal = settings.subscribe_to_user_personal_channel
-        if personal.enabled and identity.user:
-            name = self.node.namespaces.personal(identity.user, personal.personal_channel_namespace)
-            if crm(name) is None or await self.viewer() is not None:
-                wanted.setdefault(name, SubscriptionOptions())
+        wanted = await self._wanted(identity, request["subs"])
         self.session.hold()
         try:
             subs = await self.subscriptions.begin_by_server(wanted, request["subs"])
@@ -235,10 +238,10 @@ class Client:
             "client": self.id,
             "version": VERSION,
             "ping": int(settings.ping_interval) if self._pings else 0,
-            "pong": self._pings,
+            "pong": self._pings and not self.unidirectional,
             "subs": subs,
             "session": self.session_id,
-            "node": self.node.uid if self.session_id else "",
+            "node": self.node.uid if self.session_id and not self.unidirectional else "",
             "time": int(time.time() * 1000) if settings.connect_include_server_time else 0,
             **expiry_of(identity.expires_at),
         }
@@ -247,6 +250,16 @@ class Client:
         if self._pings:
             self._time_ping(settings.ping_interval * random.uniform(0.5, 1.0))
         self._time_expiry()
+
+    async def _wanted(self, identity: Identity, asked: Iterable[str]) -> Mapping[str, SubscriptionOptions]:
+        """What the server subscribes it to: by its token, to its own channel, and what it asks for that it may have."""
+        wanted = dict(identity.subscriptions)
+        personal = self.node.configuration.client.subscribe_to_user_personal_channel
+        if personal.enabled and identity.user:
+            name = self.node.namespaces.personal(identity.user, personal.personal_channel_namespace)
+            if crm(name) is None or await self.viewer() is not None:
+                wanted.setdefault(name, SubscriptionOptions())
+        return wanted | await permissions.asked(self, [channel for channel in asked if channel not in wanted])
 
     async def _subscribe(self, command: Command) -> None:
         await self.subscriptions.begin(
@@ -292,6 +305,9 @@ class Client:
 
     def _say_ping(self) -> None:
         self.session.send(self.format.frame(self.format.ping))
+        if self.unidirectional:
+            self._time_ping(self.node.configuration.client.ping_interval)
+            return
         self._awaiting_pong = True
         self._pinged = time.monotonic()
         timeout = self.node.configuration.client.pong_timeout

@@ -21,6 +21,7 @@ from hub.centrifuge.codec import Content, WireFormat
 from hub.centrifuge.deltas import LARGEST, Fossil
 from hub.centrifuge.json_codec import CENTRIFUGE_JSON, JsonFormat
 from hub.centrifuge.protobuf_codec import CENTRIFUGE_PROTOBUF, ProtobufFormat
+from hub.centrifuge.push_codec import PushFormat
 from hub.centrifuge.schema import MESSAGES
 from tests.actors.fakes import Socket
 from tests.actors.world import no_log, partition, remember
@@ -67,6 +68,11 @@ def test_frames_in_protobuf() -> None:
     first, second = whole_then_delta(PROTOBUF, publication(OLD, 7), publication(NEW, 8))
     assert first == b"\x51\x22\x4f\x12\x01c\x22\x4a\x22\x46" + OLD + b"\x30\x07"
     assert second == b"\x22\x22\x20\x12\x01c\x22\x1b\x22\x1516\nQ@0,1:2g@R,2QM7hn;\x30\x08\x40\x01"
+
+
+def test_frames_of_who_only_listens() -> None:
+    _, second = whole_then_delta(PushFormat(lambda message: message), publication(OLD, 7), publication(NEW, 8))
+    assert second == b'{"channel":"c","pub":{"data":"16\\nQ@0,1:2g@R,2QM7hn;","offset":8,"delta":true}}'
 
 
 @pytest.mark.parametrize("format", [JSON, PROTOBUF])

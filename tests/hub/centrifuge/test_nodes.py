@@ -33,11 +33,13 @@ SECTIONS: dict[str, Any] = {
 
 
 @asynccontextmanager
-async def two(settings: Settings, tmp_path: Path) -> AsyncIterator[tuple[Node, Node]]:
+async def two(
+    settings: Settings, tmp_path: Path, sections: dict[str, Any] = SECTIONS
+) -> AsyncIterator[tuple[Node, Node]]:
     """Two nodes that know of each other."""
     async with (
-        configured(settings, tmp_path, sections=SECTIONS) as one,
-        configured(settings, tmp_path, sections=SECTIONS) as other,
+        configured(settings, tmp_path, sections=sections) as one,
+        configured(settings, tmp_path, sections=sections) as other,
     ):
         async with asyncio.timeout(20):
             while not all(len(hub.app[NODE].control.nodes()) == 2 for hub in (one, other)):

@@ -331,6 +331,19 @@ async def test_subscriptions_of_the_server_come_with_the_connect_reply_and_go_on
             assert (await client.hear())["push"]["pub"] == {"data": 4, "offset": 4}
 
 
+async def test_a_client_may_name_channels_as_it_connects(settings: Settings, tmp_path: Path) -> None:
+    await prepare(settings)
+    asked: dict[str, Any] = {name: {} for name in ("chat:1", "closed:1", "room:#u2", "lead:1")}
+    async with configured(settings, tmp_path) as hub:
+        async with raw(hub) as client:
+            connect = (await client.ask(1, connect={"token": connection_token(), "subs": asked}))["connect"]
+            assert set(connect["subs"]) == {"chat:1", "own:#u1"}
+            assert (await client.ask(2, subscribe={"channel": "chat:1"}))["error"]["code"] == 105
+        async with raw(hub) as client:
+            await client.say({"id": 1, "connect": {"token": connection_token(), "subs": {"nowhere:1": {}}}})
+            assert await client.closed() == 3501
+
+
 async def test_a_token_does_not_open_the_channels_of_the_crm(settings: Settings, tmp_path: Path) -> None:
     users = await prepare(settings)
     rep = str(users["sales_rep"])
