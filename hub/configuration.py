@@ -77,6 +77,8 @@ class PersonalChannel:
 
     enabled: bool = False
     personal_channel_namespace: str = ""
+    #: Whether a new connection of a user ends the others.
+    single_connection: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,6 +255,8 @@ def _mistakes(configuration: Configuration) -> Iterator[str]:
     personal = client.subscribe_to_user_personal_channel
     if personal.enabled:
         yield from _personal_mistakes(personal, configuration.channel)
+    elif personal.single_connection:
+        yield "client.subscribe_to_user_personal_channel.single_connection needs enabled."
 
 
 def _personal_mistakes(personal: PersonalChannel, channel: Channel) -> Iterator[str]:

@@ -49,7 +49,6 @@ _CLIENT = {
     "channel_position_max_time_lag": "",
     "channel_position_check_delay": "every position follows from the one log",
     "presence_update_interval": "nodes tell each other at once, and every three seconds that they are alive",
-    "subscribe_to_user_personal_channel.single_connection": _NOT_YET,
     "user_id_http_header": _BACKEND,
     "connect_code_to_unidirectional_disconnect": _CLOSES,
     "token.insecure_skip_jwks_endpoint_safety_check": "",

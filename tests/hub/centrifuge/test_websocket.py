@@ -494,3 +494,26 @@ async def test_a_node_and_a_user_have_only_so_many_connections(settings: Setting
             except aiohttp.WSServerHandshakeError as error:
                 statuses.append(error.status)
         assert {101, 503} == set(statuses)
+
+
+async def test_commands_are_done_beside_each_other_only_up_to_a_limit(settings: Settings, tmp_path: Path) -> None:
+    await prepare(settings)
+    publish = {"channel": "chat:1", "data": 1}
+    asked: list[dict[str, Any]] = [*({"id": id, "publish": publish} for id in (3, 4, 5)), {"id": 6, "ping": {}}]
+
+    async def answers(concurrency: int) -> list[int]:
+        async with configured(settings, tmp_path, concurrency=concurrency) as hub, raw(hub) as client:
+            await client.connected(connection_token())
+            await client.ask(2, subscribe={"channel": "chat:1"})
+            await client.say(*asked)
+            ids: list[int] = []
+            while len(ids) < len(asked):
+                if (id := (await client.hear()).get("id")) is not None:
+                    ids.append(id)
+            return ids
+
+    assert await answers(0) == [3, 4, 5, 6]
+    assert (await answers(3))[0] == 6
+    two = await answers(2)
+    assert two.index(6) == 1 or two.index(6) == 2
+    assert sorted(two) == [3, 4, 5, 6]
