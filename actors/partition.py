@@ -162,7 +162,8 @@ class Partition(Actor):
         due: list[Session] | None = [] if len(batch) > 1 else None
         delivered: list[Publication] = []
         for channel, publications in batch.items():
-            reached = self._listeners[channel].deliver(publications, due)
+            previous = self._memory.get(channel, publications[0].offset - 1)
+            reached = self._listeners[channel].deliver(publications, previous, due)
             self.deliveries += reached
             if reached:
                 delivered += publications
@@ -229,6 +230,8 @@ class Partition(Actor):
         """Greet, and let a cursor follow from this number."""
         top = self._state.top(cursor.channel)
         cursor.epoch, cursor.offset = top.epoch, offset
+        given = subscribed.publications
+        cursor.codec = cursor.codec.after(bool(given) and given[-1].offset == offset)
         cursor.session.send(greet(subscribed))
         listeners = self._listeners.setdefault(cursor.channel, Listeners(self.standing))
         if offset == top.offset:
@@ -251,7 +254,7 @@ class Partition(Actor):
             page = self._memory.read(cursor.channel, cursor.offset, PAGE)
             if page is None:
                 return self._gap(cursor.channel, top, cursor.offset)
-            cursor.offer(page)
+            cursor.offer(page, self._memory.get(cursor.channel, cursor.offset))
         cursor.notice(WITHHELD, cursor.offset)
         if cursor.offset == top.offset:
             cursor.notice(1, cursor.offset)

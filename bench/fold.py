@@ -45,8 +45,11 @@ class Plain:
 
     sent = Traffic()
 
-    def publication(self, publication: Publication) -> bytes:
+    def publication(self, publication: Publication, previous: Publication | None) -> bytes:
         return b'%b,"offset":%d}' % (publication.record.payload[:-1], publication.offset)
+
+    def after(self, sent: bool) -> Plain:
+        return self
 
     def position(self, channel: str, epoch: str, offset: int) -> bytes:
         return b""

@@ -51,12 +51,16 @@ class Plain:
     name = "plain"
     sent, received = Traffic(), Traffic()
 
-    def publication(self, publication: Publication) -> bytes:
+    def publication(self, publication: Publication, previous: Publication | None) -> bytes:
         """A publication's frame. An agent's record that is no object is shown like one from outside."""
         record = publication.record
         if record.kind == "frame" and record.payload.startswith(b"{"):
             return agent_frame(record.payload, publication.offset)
         return outside_frame(record.channel, record.payload, publication.offset)
+
+    def after(self, sent: bool) -> Plain:
+        """Itself: nothing depends on what was sent before."""
+        return self
 
     def position(self, channel: str, epoch: str, offset: int) -> bytes:
         """Where a session stands that was not allowed to see what came, or whose channel was just made."""

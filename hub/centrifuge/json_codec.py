@@ -37,6 +37,7 @@ class JsonFormat(WireFormat):
     sent, received = Traffic(), Traffic()
     ping = b"{}"
     between = b"\n"
+    binary = False
 
     def decode(self, frame: bytes | str) -> list[Command]:
         text = frame.encode(errors="surrogatepass") if isinstance(frame, str) else frame

@@ -33,6 +33,7 @@ class ProtobufFormat(WireFormat):
     sent, received = Traffic(), Traffic()
     ping = b"\x00"
     between = b""
+    binary = True
 
     def decode(self, frame: bytes | str) -> list[Command]:
         if not frame or isinstance(frame, str):
