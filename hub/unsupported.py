@@ -12,7 +12,6 @@ _LOG = "the log takes its place"
 
 _CLOSES = "a refused connection ends with one of the codes in docs/operating.md"
 
-_NOT_YET = "not built yet"
 
 _SECTIONS = {
     "http_server": "see HUB_HOST and HUB_PORT; TLS ends in front of the hub",

@@ -7,7 +7,6 @@ an error, one that is not the protocol ends the connection.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from uuid import uuid4
@@ -25,6 +24,7 @@ from hub.centrifuge.claims import SubscriptionOptions
 from hub.centrifuge.codec import Command, Content, Malformed, Method, Push, WireFormat
 from hub.centrifuge.codes import Ended, Error, Refused
 from hub.centrifuge.identity import Identity, identify, viewer
+from hub.centrifuge.lifetime import Lifetime
 from hub.centrifuge.node import Node
 from hub.centrifuge.subscriptions import Subscriptions, expiry_of
 from hub.crm_channels import crm
@@ -35,9 +35,6 @@ from hub.version import VERSION
 from models.access import Viewer
 
 log = structlog.get_logger()
-
-#: Seconds a client has to close by itself after its connect command was refused.
-REFUSED_GRACE = 2.0
 
 COMMANDS = Counter("hub_commands_total", "Commands of clients; code 0 is no error", ["method", "code"])
 
@@ -83,18 +80,13 @@ class Client:
             queue_bytes=settings.queue_max_size,
         )
         self.subscriptions = Subscriptions(self)
-        self._pings = pings
         self._viewer: Viewer | None = None
         self._turn = asyncio.Lock()
         #: How many commands may be asked for beside each other; their answers come as they are ready.
         self._beside = asyncio.Semaphore(settings.concurrency) if settings.concurrency > 1 else None
         self._refused = False
-        self._awaiting_pong = False
-        self._pinged = 0.0
         self._orders: dict[asyncio.Task[None], None] = {}
-        loop = asyncio.get_running_loop()
-        self._alarm = loop.call_later(settings.stale_close_delay, self.end, codes.STALE)
-        self._expiry: asyncio.TimerHandle | None = None
+        self._lifetime = Lifetime(settings, end=self.end, ping=self._say_ping, pings=pings, pongs=not unidirectional)
 
     @property
     def user(self) -> str:
@@ -181,9 +173,7 @@ class Client:
 
     async def leave(self) -> None:
         """End all that is done for this client."""
-        self._alarm.cancel()
-        if self._expiry is not None:
-            self._expiry.cancel()
+        self._lifetime.leave()
         for task in self._orders:
             task.cancel()
         self.subscriptions.leave()
@@ -201,7 +191,7 @@ class Client:
     def renew(self, identity: Identity) -> None:
         """Take what is said of the same user now, and with it when the connection ends."""
         self.identity = identity
-        self._time_expiry()
+        self._lifetime.expires(identity.expires_at)
 
     def push(self, channel: str, kind: Push, content: Content) -> None:
         """Tell it something it did not ask for."""
@@ -217,7 +207,7 @@ class Client:
 
     async def _do(self, command: Command) -> None:
         if command.pong:
-            self._ponged()
+            self._lifetime.ponged()
             return
         code = 0
         try:
@@ -243,8 +233,7 @@ class Client:
         self.session.send(self._error(command.id, error))
         if command.method == "connect":
             self._refused = True
-            self._alarm.cancel()
-            self._alarm = asyncio.get_running_loop().call_later(REFUSED_GRACE, self.end, codes.CLOSED)
+            self._lifetime.refused()
 
     async def _connect(self, command: Command) -> None:
         request, settings = command.request, self.node.configuration.client
@@ -267,8 +256,8 @@ class Client:
         result = {
             "client": self.id,
             "version": VERSION,
-            "ping": int(settings.ping_interval) if self._pings else 0,
-            "pong": self._pings and not self.unidirectional,
+            "ping": int(settings.ping_interval) if self._lifetime.pings else 0,
+            "pong": self._lifetime.pongs,
             "subs": subs,
             "session": self.session_id,
             "node": self.node.uid if self.session_id and not self.unidirectional else "",
@@ -276,10 +265,8 @@ class Client:
             **expiry_of(identity.expires_at),
         }
         self.session.release(self._reply(command.id, "connect", result))
-        self._alarm.cancel()
-        if self._pings:
-            self._time_ping(settings.ping_interval * random.uniform(0.5, 1.0))
-        self._time_expiry()
+        self._lifetime.connected()
+        self._lifetime.expires(identity.expires_at)
 
     async def _be_only(self) -> None:
         """Have every node close the user's other connections, as far as they came before this one. Raises Refused."""
@@ -339,38 +326,8 @@ class Client:
     async def _ping(self, command: Command) -> None:
         self.session.send(self._reply(command.id, "ping", {}))
 
-    # Time.
-
-    def _time_ping(self, delay: float) -> None:
-        self._alarm = asyncio.get_running_loop().call_later(delay, self._say_ping)
-
     def _say_ping(self) -> None:
         self.session.send(self.format.frame(self.format.ping))
-        if self.unidirectional:
-            self._time_ping(self.node.configuration.client.ping_interval)
-            return
-        self._awaiting_pong = True
-        self._pinged = time.monotonic()
-        timeout = self.node.configuration.client.pong_timeout
-        self._alarm = asyncio.get_running_loop().call_later(timeout, self.end, codes.NO_PONG)
-
-    def _ponged(self) -> None:
-        if not self._awaiting_pong:
-            self.end(codes.BAD_REQUEST)
-            return
-        self._awaiting_pong = False
-        self._alarm.cancel()
-        interval = self.node.configuration.client.ping_interval
-        self._time_ping(max(0.0, interval - (time.monotonic() - self._pinged)))
-
-    def _time_expiry(self) -> None:
-        assert self.identity is not None
-        if self._expiry is not None:
-            self._expiry.cancel()
-            self._expiry = None
-        if self.identity.expires_at is not None:
-            delay = self.identity.expires_at - time.time() + self.node.configuration.client.expired_close_delay
-            self._expiry = asyncio.get_running_loop().call_later(max(0.0, delay), self.end, codes.EXPIRED)
 
     def _lost(self, channel: str) -> None:
         self.subscriptions.lost(channel)
