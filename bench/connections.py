@@ -14,8 +14,8 @@ import asyncio
 
 import uvloop
 
-from bench.crowd import Crowd, crowd
-from bench.node import Server, bare, hub
+from bench.stand.crowd import Crowd, crowd
+from bench.stand.node import Server, bare, hub
 
 
 async def enter(server: Server, clients: Crowd, what: str, *, at_once: int = 200) -> None:

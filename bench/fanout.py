@@ -20,8 +20,8 @@ from time import perf_counter
 import aiohttp
 import uvloop
 
-from bench.crowd import Crowd, crowd
-from bench.node import Server, bare, hub
+from bench.stand.crowd import Crowd, crowd
+from bench.stand.node import Server, bare, hub
 from settings import Settings
 from streams import kafka
 from streams.envelope import PUBLICATION, publication_headers
@@ -99,7 +99,7 @@ async def compare(servers: list[tuple[Server, Publish]], clients: int, channels:
             _, errors = await there.enter()
             assert not errors
             for burst in (1, BURST):
-                rate = min(400.0, 40_000 / (clients / channels)) / burst**0.5
+                rate = min(1_000.0, 40_000 / (clients / channels)) / burst**0.5
                 found[server.name, burst] = await measure(
                     server, publish, there, rate=rate, burst=burst, seconds=seconds
                 )

@@ -2,8 +2,9 @@
 
     python -m bench.latency [--clients 10000] [--messages 100] [--rate 1000] [--seconds 10]
 
-A client publishes over its own WebSocket; a hub puts that on the log, reads it again and writes it, the bare process
-writes it at once. First at a steady rate to one reader; then to one channel with all clients, one publication after the
+Clients publish over their own WebSockets; a hub puts that on the log, reads it again and writes it, the bare process
+writes it at once. First at a steady rate to one reader, by twenty clients in turn: the commands of one are done one
+after the other, each until Kafka has acknowledged it. Then to one channel with all clients, one publication after the
 other: how long until the last has it.
 """
 
@@ -13,26 +14,30 @@ import argparse
 import asyncio
 import json
 import statistics
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from time import perf_counter
 
 import aiohttp
 import uvloop
 
-from bench.crowd import commands, crowd
-from bench.node import Server, bare, hub
+from bench.stand.crowd import commands, crowd
+from bench.stand.node import Server, bare, hub
 
 #: Channel of the crowd, and that of the single reader.
-EVERYBODY, ONE = "bench:0", "bench:one"
+EVERYBODY, ONE = "bench:0", "bench:own0"
+
+PUBLISHERS = 20
 
 TEXT = "x" * 180
 
 
 class Publisher:
-    """A client that publishes; it listens to ONE itself."""
+    """A client that publishes, and listens to a channel of its own; that of the first is ONE."""
 
-    def __init__(self, server: Server, socket: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(self, server: Server, socket: aiohttp.ClientWebSocketResponse, number: int) -> None:
         self._server = server
+        self._number = number
         self._socket = socket
         self._id = 2
         self.delays: list[float] = []
@@ -40,7 +45,7 @@ class Publisher:
     async def begin(self) -> None:
         """Connect and subscribe, where that is needed."""
         if self._server.name == "hub":
-            await self._socket.send_str(commands("publisher", ONE))
+            await self._socket.send_str(commands(f"publisher{self._number}", f"bench:own{self._number}"))
             heard = ""
             while '"subscribe":' not in heard:
                 heard += await self._socket.receive_str(timeout=20)
@@ -92,40 +97,50 @@ async def to_all(server: Server, publisher: Publisher, clients: int, messages: i
     return median
 
 
-async def to_one(server: Server, publisher: Publisher, rate: float, seconds: float) -> float:
+async def to_one(server: Server, publishers: Sequence[Publisher], rate: float, seconds: float) -> float:
     """The median to one reader at a steady rate, after a second to warm up."""
     warm, count = round(rate), round(rate * seconds)
     done = asyncio.Event()
 
     def heard() -> None:
-        if len(publisher.delays) == warm + count:
+        if len(publishers[0].delays) == warm + count:
             done.set()
 
     async with asyncio.TaskGroup() as tasks:
-        listening = tasks.create_task(publisher.listen(heard))
+        listening = [tasks.create_task(publisher.listen(heard)) for publisher in publishers]
         used, begun = server.cpu(), perf_counter()
         for number in range(warm + count):
             await asyncio.sleep(max(0.0, begun + number / rate - perf_counter()))
-            await publisher.publish(ONE)
+            await publishers[number % PUBLISHERS].publish(ONE)
         async with asyncio.timeout(60):
             await done.wait()
         used = server.cpu() - used
-        listening.cancel()
-    median = told(server.name, f"to one at {rate:,.0f}/s", publisher.delays[warm:])
+        for task in listening:
+            task.cancel()
+    median = told(server.name, f"to one at {rate:,.0f}/s", publishers[0].delays[warm:])
     print(f"  {server.name:<5} {1e6 * used / (warm + count):.0f} µs of CPU each")
     return median
 
 
+@asynccontextmanager
+async def publishing(server: Server, count: int) -> AsyncIterator[list[Publisher]]:
+    """So many connected publishers."""
+    url = f"http://127.0.0.1:{server.port}/connection/websocket"
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        publishers = []
+        for number in range(count):
+            query = f"?channel=bench:own{number}" if server.name == "bare" else ""
+            socket = await stack.enter_async_context(http.ws_connect(url + query))
+            publishers.append(Publisher(server, socket, number))
+            await publishers[-1].begin()
+        yield publishers
+
+
 async def measure(server: Server, given: argparse.Namespace) -> tuple[float, float]:
-    query = f"?channel={ONE}" if server.name == "bare" else ""
-    url = f"http://127.0.0.1:{server.port}/connection/websocket{query}"
-    async with aiohttp.ClientSession() as http, http.ws_connect(url) as socket:
-        publisher = Publisher(server, socket)
-        await publisher.begin()
-        one = await to_one(server, publisher, given.rate, given.seconds)
-    async with aiohttp.ClientSession() as http, http.ws_connect(url) as socket:
-        publisher = Publisher(server, socket)
-        await publisher.begin()
+    async with publishing(server, PUBLISHERS) as publishers:
+        one = await to_one(server, publishers, given.rate, given.seconds)
+    async with publishing(server, 1) as (publisher,):
         async with asyncio.TaskGroup() as tasks:
             answering = tasks.create_task(publisher.listen(lambda: None))
             every = await to_all(server, publisher, given.clients, given.messages)

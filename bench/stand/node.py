@@ -99,7 +99,7 @@ async def bare() -> AsyncIterator[Server]:
     """An aiohttp process that writes a ready frame to the sockets of a channel, in a loop, and does nothing else."""
     async with AsyncExitStack() as stack:
         folder, port = Path(stack.enter_context(tempfile.TemporaryDirectory())), ports.free()
-        argv = [sys.executable, "-m", "bench.node", str(port)]
+        argv = [sys.executable, "-m", "bench.stand.node", str(port)]
         yield await _started(stack, "bare", argv, port, folder / "bare.log", dict(os.environ))
 
 

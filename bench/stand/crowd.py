@@ -20,7 +20,7 @@ from typing import Any, ClassVar, cast
 import jwt
 import uvloop
 
-from bench.node import KEY, Server
+from bench.stand.node import KEY, Server
 
 #: What is in every frame of a publication, once.
 PUBLICATION = b'"pub"'
@@ -206,7 +206,7 @@ async def crowd(server: Server, clients: int, channels: int = 1) -> AsyncIterato
                 "count": share,
                 "channels": channels,
             }
-            argv = [sys.executable, "-m", "bench.crowd", json.dumps(given)]
+            argv = [sys.executable, "-m", "bench.stand.crowd", json.dumps(given)]
             pipe = asyncio.subprocess.PIPE
             processes.append(await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=pipe))
         for process in processes:
