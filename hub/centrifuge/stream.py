@@ -100,6 +100,6 @@ async def serve(
                 await response.write_eof()
     finally:
         await client.leave()
-        transport.pipe.ended()
+        await transport.pipe.ended(CLOSE_GRACE)
         CLOSES.labels(transport.code).inc()
     return response
