@@ -21,7 +21,7 @@ bench: .venv/installed
 
 # The fault proofs at full size, with seeds nobody has seen.
 soak: .venv/installed
-	$(BIN)/pytest --soak tests
+	$(BIN)/pytest --soak --timeout 3600 tests
 
 .venv/installed: requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

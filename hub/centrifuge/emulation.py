@@ -9,7 +9,7 @@ from aiohttp import web
 
 from hub.centrifuge import stream
 from hub.centrifuge.codec import Emulation, Malformed, WireFormat
-from hub.centrifuge.http_stream import JSON, OCTETS, PROTOBUF
+from hub.centrifuge.http_stream import JSON, PROTOBUF, in_protobuf
 from hub.centrifuge.node import NODE, Node
 from hub.errors import Invalid, NotFound
 
@@ -21,11 +21,8 @@ async def emulation(request: web.Request) -> web.Response:
     """Hand commands to the client they are from; their answers come on its stream."""
     node = request.app[NODE]
     headers = stream.origin_headers(request)
-    limit = node.configuration.emulation.max_request_body_size
-    body = await request.content.read(limit + 1)
-    if len(body) > limit:
-        raise web.HTTPRequestEntityTooLarge(limit, len(body))
-    format: WireFormat = PROTOBUF if request.content_type == OCTETS else JSON
+    body = await stream.body(request, node.configuration.emulation.max_request_body_size)
+    format: WireFormat = PROTOBUF if in_protobuf(request) else JSON
     try:
         given = format.emulation(body)
     except Malformed as error:

@@ -21,14 +21,17 @@ JSON = JsonFormat(_line)
 PROTOBUF = ProtobufFormat(bytes)
 
 
+def in_protobuf(request: web.Request) -> bool:
+    """Whether a body is Protobuf; one that is called nothing, which aiohttp takes for octets, is JSON."""
+    return bool(request.headers.get("Content-Type")) and request.content_type == OCTETS
+
+
 async def http_stream(request: web.Request) -> web.StreamResponse:
     """A client, for as long as it is connected."""
     limits = request.app[NODE].configuration.http_stream
     if not limits.enabled:
         raise web.HTTPNotFound
-    body = await request.content.read(limits.max_request_body_size + 1)
-    if len(body) > limits.max_request_body_size:
-        raise web.HTTPRequestEntityTooLarge(limits.max_request_body_size, len(body))
-    if request.content_type == OCTETS:
-        return await stream.serve(request, PROTOBUF, name="http_stream", kind=OCTETS, commands=body)
-    return await stream.serve(request, JSON, name="http_stream", kind="application/json", commands=body)
+    commands = await stream.body(request, limits.max_request_body_size)
+    if in_protobuf(request):
+        return await stream.serve(request, PROTOBUF, name="http_stream", kind=OCTETS, commands=commands)
+    return await stream.serve(request, JSON, name="http_stream", kind="application/json", commands=commands)

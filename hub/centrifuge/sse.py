@@ -28,9 +28,7 @@ async def sse(request: web.Request) -> web.StreamResponse:
     if request.method == "GET":
         commands = request.query.get(COMMANDS, "").encode(errors="surrogatepass")
     else:
-        commands = await request.content.read(limits.max_request_body_size + 1)
-    if len(commands) > limits.max_request_body_size:
-        raise web.HTTPRequestEntityTooLarge(limits.max_request_body_size, len(commands))
+        commands = await stream.body(request, limits.max_request_body_size)
     if not commands:
         raise Invalid({COMMANDS: ["Give the connect command."]})
     # The first bytes tell proxies and browsers that the stream has begun.

@@ -76,6 +76,20 @@ async def preflight(request: web.Request) -> web.Response:
     return web.Response(status=204, headers=headers)
 
 
+async def body(request: web.Request, limit: int) -> bytes:
+    """All of a request's body, in whatever pieces it comes. Raises HTTPRequestEntityTooLarge, HTTPRequestTimeout."""
+    found = bytearray()
+    try:
+        async with asyncio.timeout(request.app[NODE].configuration.client.stale_close_delay):
+            while piece := await request.content.readany():
+                found += piece
+                if len(found) > limit:
+                    raise web.HTTPRequestEntityTooLarge(limit, len(found))
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    return bytes(found)
+
+
 async def serve(
     request: web.Request, format: WireFormat, *, name: str, kind: str, commands: bytes, first: bytes = b""
 ) -> web.StreamResponse:

@@ -156,6 +156,34 @@ async def test_a_client_that_goes_away_is_forgotten(settings: Settings, tmp_path
         assert all(partition.listeners == 0 for partition in hub.fold.partitions)
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_body_may_come_in_pieces(settings: Settings, tmp_path: Path, transport: str) -> None:
+    await prepare(settings)
+    text = json.dumps({"id": 1, "connect": {"token": connection_token()}}).encode()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for at in range(0, len(text), 40):
+            yield text[at : at + 40]
+            await asyncio.sleep(0.01)  # so that they stay pieces
+
+    async with (
+        configured(settings, tmp_path, sections=STREAMS) as hub,
+        hub.http.post(f"{hub.url}/connection/{transport}", data=pieces(), headers={"Content-Type": ""}) as reply,
+    ):
+        client = Stream(hub, transport, reply)
+        assert (await client.hear())["connect"]["client"]
+
+
+async def test_a_body_that_does_not_end_is_not_waited_for(settings: Settings, tmp_path: Path) -> None:
+    await prepare(settings)
+    async with configured(settings, tmp_path, sections=STREAMS, stale_close_delay="0.1s") as hub:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(hub.url.rpartition(":")[2]))
+        writer.write(b"POST /connection/http_stream HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        async with asyncio.timeout(20):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+        writer.close()
+
+
 async def test_a_stream_nobody_reads_is_cut_when_it_is_closed(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,7 +191,7 @@ async def test_a_stream_nobody_reads_is_cut_when_it_is_closed(
     monkeypatch.setattr(stream, "CLOSE_GRACE", 0.2)
     commands = [{"id": 1, "connect": {"token": connection_token()}}, {"id": 2, "subscribe": {"channel": "chat:1"}}]
     body = "\n".join(map(json.dumps, commands)).encode()
-    async with configured(settings, tmp_path, sections=STREAMS) as hub:
+    async with configured(settings, tmp_path, sections=STREAMS) as hub, asyncio.timeout(60):
         port = int(hub.url.rpartition(":")[2])
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)  # takes next to nothing
         head = f"POST /connection/http_stream HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -172,7 +200,7 @@ async def test_a_stream_nobody_reads_is_cut_when_it_is_closed(
         while not node.clients.on("chat:1"):
             await asyncio.sleep(0.01)
         (client,) = node.clients
-        while client.session.behind == {}:  # until the sockets' buffers are full and it waits
+        while not client.session.behind:  # until the sockets' buffers are full and it waits
             await hub.publish(users["admin"], "chat:1", "x" * 400_000)
         client.end(codes.GONE)
         while len(node.clients):
