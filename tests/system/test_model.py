@@ -91,7 +91,7 @@ def test_every_view_is_the_model_s(run: Run[Any], settings: Settings, tmp_path: 
 
     # Not made smaller when it fails: it would take hours, and what the processes do is never quite the same again.
     @hypothesis_settings(
-        max_examples=examples(6), phases=(Phase.generate,), suppress_health_check=list(HealthCheck), database=None
+        max_examples=examples(4), phases=(Phase.generate,), suppress_health_check=list(HealthCheck), database=None
     )
     @given(SCRIPT)
     def every_view_is_the_model_s(script: list[Step]) -> None:
