@@ -158,6 +158,11 @@ class Memory:
                 return publication
         return None
 
+    def number_at(self, channel: str, start: int) -> int | None:
+        """Number of the first remembered publication of a channel at or behind a Kafka offset."""
+        remembered = self._channels.get(channel, ())
+        return next((one.offset for one in remembered if one.record.offset >= start), None)
+
     def forget(self, channel: str) -> None:
         """Drop all of a channel: it begins anew."""
         for publication in self._channels.pop(channel, ()):

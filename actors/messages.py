@@ -87,6 +87,8 @@ class Gap:
     since: int
     #: Kafka offset where memory begins; what is wanted lies below it.
     before: int
+    #: If it is not None, the first publication at or behind this Kafka offset is wanted, if there is one.
+    start: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +112,19 @@ class Read(Message["Page"]):
     channel: str
     since: Position | None
     limit: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Locate(Message["Position | Gap"]):
+    """Find the place before a channel's first publication at or behind a Kafka offset, or its top if there is none.
+
+    Answered with the Position; or with a Gap that says where in the log to look for it first. What is not there is
+    found with the next try: `scanned`.
+    """
+
+    channel: str
+    start: int
+    scanned: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -21,6 +22,7 @@ from actors.messages import (
     Apply,
     Folded,
     Gap,
+    Locate,
     Page,
     Read,
     Recover,
@@ -82,6 +84,7 @@ class Partition(Actor):
             Resume: self._resume,
             Unsubscribe: self._unsubscribe,
             Read: self._read,
+            Locate: self._locate,
             Settled: self._settled,
             TakeSnapshot: self._snapshot,
         }
@@ -265,6 +268,17 @@ class Partition(Actor):
         if page is None:
             return Page(top=told, gap=self._gap(channel, top, after))
         return Page(top=told, publications=page)
+
+    def _locate(self, message: Locate) -> Position | Gap:
+        channel, start = message.channel, message.start
+        top = self._state.top(channel)
+        gap = self._gap(channel, top, 0)
+        oldest = self._memory.oldest(channel)
+        complete = top.offset == 0 or (oldest is not None and oldest.offset == 1)
+        if not complete and not message.scanned and start < gap.before:
+            return replace(gap, start=start)
+        number = self._memory.number_at(channel, start)
+        return Position(self._state.told(channel), top.offset if number is None else number - 1)
 
     def _gap(self, channel: str, top: Position, since: int) -> Gap:
         oldest = self._memory.oldest(channel)

@@ -12,7 +12,7 @@ from typing import Protocol
 from actors.channel import Publication
 from actors.delivery import Admits
 from actors.log import Position
-from actors.messages import Gap, Page, Read
+from actors.messages import Gap, Locate, Page, Read
 from actors.partition import PAGE, Partition
 from actors.session import OutOfReach
 
@@ -28,6 +28,9 @@ class Log(Protocol):
 
     async def scan(self, gap: Gap) -> Sequence[Publication]:
         """A page of what a channel said before memory begins. Raises OutOfReach or ScanError."""
+
+    async def offset_at(self, channel: str, milliseconds: int) -> int | None:
+        """Kafka offset of the first record from this Unix time on, in a channel's partition; None if there is none."""
 
 
 class Unrecoverable(Exception):
@@ -62,6 +65,29 @@ async def read(
         else:
             await _backwards(stretch, here.top, after, here.top.offset, wanted)
     return here.top, wanted.found
+
+
+async def place_at(log: Log, channel: str, milliseconds: int) -> Position:
+    """The place before what a channel said from this Unix time on, by the clocks of whoever put it on the log.
+
+    Raises Unrecoverable, ScanError, KafkaError or ActorStopped.
+    """
+    start = await log.offset_at(channel, milliseconds)
+    if start is None:
+        return (await _Stretch(log, channel).page(None, 0)).top
+    owner = log.partition(channel)
+    place = await owner.ask(Locate(channel=channel, start=start))
+    if isinstance(place, Position):
+        return place
+    try:
+        found = await log.scan(place)
+    except OutOfReach:
+        raise Unrecoverable from None
+    if found:
+        return Position(place.epoch, found[0].offset - 1)
+    place = await owner.ask(Locate(channel=channel, start=start, scanned=True))
+    assert isinstance(place, Position)
+    return place
 
 
 async def _forwards(stretch: _Stretch, top: Position, after: int, wanted: _Wanted) -> None:

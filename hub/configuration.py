@@ -77,6 +77,8 @@ class PersonalChannel:
 
     enabled: bool = False
     personal_channel_namespace: str = ""
+    #: Whether a new connection of a user ends the others.
+    single_connection: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,10 +138,20 @@ class WebSocket:
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
-    """/connection/sse and /connection/http_stream."""
+    """/connection/sse and /connection/http_stream, and the same for clients that only listen."""
 
     enabled: bool = False
     max_request_body_size: Positive = 65_536
+
+
+@dataclass(frozen=True, kw_only=True)
+class UniWebSocket:
+    """/connection/uni_websocket."""
+
+    enabled: bool = False
+    message_size_limit: Positive = 65_536
+    #: Why it ends is in the close frame alone.
+    disable_disconnect_push: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,13 +171,21 @@ class Configuration:
     websocket: WebSocket = WebSocket()
     sse: Stream = Stream()
     http_stream: Stream = Stream()
+    uni_websocket: UniWebSocket = UniWebSocket()
+    uni_sse: Stream = Stream()
+    uni_http_stream: Stream = Stream()
     emulation: Emulation = Emulation()
 
 
-#: What holds when HUB_CONFIG is not set: channels without namespace keep history and recover, and every transport an
-#: SDK may fall back to is there. Nobody but a signed-in user connects, and the server API waits for a key.
+#: What holds when HUB_CONFIG is not set: channels without namespace keep history and recover, and every transport is
+#: there. Nobody but a signed-in user connects, and the server API waits for a key.
 WITHOUT_FILE = Configuration(
-    channel=namespaces.without_file(), sse=Stream(enabled=True), http_stream=Stream(enabled=True)
+    channel=namespaces.without_file(),
+    sse=Stream(enabled=True),
+    http_stream=Stream(enabled=True),
+    uni_websocket=UniWebSocket(enabled=True),
+    uni_sse=Stream(enabled=True),
+    uni_http_stream=Stream(enabled=True),
 )
 
 
@@ -235,6 +255,8 @@ def _mistakes(configuration: Configuration) -> Iterator[str]:
     personal = client.subscribe_to_user_personal_channel
     if personal.enabled:
         yield from _personal_mistakes(personal, configuration.channel)
+    elif personal.single_connection:
+        yield "client.subscribe_to_user_personal_channel.single_connection needs enabled."
 
 
 def _personal_mistakes(personal: PersonalChannel, channel: Channel) -> Iterator[str]:

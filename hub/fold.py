@@ -118,6 +118,16 @@ class Fold:
         """A page of what a channel said before memory begins. Raises OutOfReach or ScanError."""
         return await self._scans[partition_of(gap.channel)].read(gap)
 
+    async def offset_at(self, channel: str, milliseconds: int) -> int | None:
+        """Kafka offset of the first record from this Unix time on, in a channel's partition; None if there is none.
+
+        Raises KafkaError.
+        """
+        place = TopicPartition(self._topic, partition_of(channel))
+        found = (await self.consumer.offsets_for_times({place: milliseconds}))[place]
+        # The embedded broker says offset 0 and no time if there is none.
+        return None if found is None or found.timestamp < 0 else int(found.offset)
+
     async def run(self) -> None:
         """Fold until cancelled; whatever ends it otherwise is in `failed`."""
         try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from hub import auth, connection_tokens, content_types, health, page, publish, sockets, timeline
-from hub.centrifuge import api, emulation, http_stream, sse, stream, websocket
+from hub.centrifuge import api, emulation, http_stream, sse, stream, unidirectional, websocket
 from hub.contacts import CONTACTS
 from hub.errors import Handler
 from hub.history import AUDIT_TRAIL, FIELD_HISTORY
@@ -93,8 +93,14 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/connection/sse", sse.sse, BY_TOKEN),
     Route("POST", "/connection/sse", sse.sse, BY_TOKEN),
     Route("POST", "/emulation", emulation.emulation, BY_TOKEN),
+    Route("GET", "/connection/uni_websocket", unidirectional.uni_websocket, BY_TOKEN),
+    Route("GET", "/connection/uni_sse", unidirectional.uni_sse, BY_TOKEN),
+    Route("POST", "/connection/uni_sse", unidirectional.uni_sse, BY_TOKEN),
+    Route("POST", "/connection/uni_http_stream", unidirectional.uni_http_stream, BY_TOKEN),
     Route("OPTIONS", "/connection/http_stream", stream.preflight, PUBLIC),
     Route("OPTIONS", "/connection/sse", stream.preflight, PUBLIC),
+    Route("OPTIONS", "/connection/uni_sse", stream.preflight, PUBLIC),
+    Route("OPTIONS", "/connection/uni_http_stream", stream.preflight, PUBLIC),
     Route("OPTIONS", "/emulation", stream.preflight, PUBLIC),
     # backends: the server API
     *(Route("POST", f"/api/{name}/", handler, BY_KEY) for name, handler in api.HANDLERS.items()),

@@ -66,30 +66,39 @@ class Reader:
         channel = state.channels.get(self.gap.channel)
         if channel is None or state.epoch(channel.made) != self.gap.epoch:
             return state.next <= int(self.gap.epoch.rpartition("-")[2])
+        if self.gap.start is not None:
+            return state.next <= self.gap.start
         return channel.offset <= self.gap.since
 
     def see(self, record: Record, applied: Applied) -> None:
         """Take a record of the channel if it is wanted."""
-        if applied.new and applied.epoch == self.gap.epoch and applied.offset > self.gap.since:
+        if not applied.new or applied.epoch != self.gap.epoch or applied.offset <= self.gap.since:
+            return
+        if record.offset >= (self.gap.start or 0):
             self.page.append(Publication(record, applied.offset))
             self._size += len(record.payload)
 
     @property
     def full(self) -> bool:
-        """Whether the page is full."""
-        return len(self.page) >= PAGE or self._size >= PAGE_BYTES
+        """Whether the page is full; one publication is enough to know a place."""
+        most = PAGE if self.gap.start is None else 1
+        return len(self.page) >= most or self._size >= PAGE_BYTES
 
     def done(self, next: int) -> bool:
         """Whether the page is full, or memory goes on from here, or nobody waits for it any more."""
         return self.full or next >= self.gap.before or self.answer.done()
 
     def settle(self) -> None:
-        """Answer with what was found."""
-        if self.answer.done():
-            return
-        if self.page:
-            self.answer.set_result(self.page)
+        """Answer with what was found. It may be nothing only if a place was looked for."""
+        if self.page or self.gap.start is not None:
+            if not self.answer.done():
+                self.answer.set_result(self.page)
         else:
+            self.refuse()
+
+    def refuse(self) -> None:
+        """Answer that the log does not reach back."""
+        if not self.answer.done():
             self.answer.set_exception(OutOfReach(f"{self.gap.channel} after {self.gap.since}"))
 
 
@@ -150,7 +159,10 @@ class Scan:
         self._task: asyncio.Task[None] | None = None
 
     async def read(self, gap: Gap) -> Sequence[Publication]:
-        """A page of publications after `gap.since`, at least one. Raises OutOfReach or ScanError."""
+        """A page of publications after `gap.since`, at least one; or what is at `gap.start`, if there is anything.
+
+        Raises OutOfReach or ScanError.
+        """
         if len(self._waiting) >= READERS:
             raise ScanError(f"{READERS} readers wait for older history already")
         reader = Reader(gap)
@@ -225,7 +237,7 @@ class Scan:
         )
         state = self._first() if found is None else found.state
         if state.next < beginning or not reader.begins_after(state):
-            reader.settle()
+            reader.refuse()
             self._waiting.remove(reader)
             return None
         return Place(state)

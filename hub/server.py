@@ -27,8 +27,9 @@ from settings import Settings, SettingsError
 
 log = structlog.get_logger()
 
-#: Connections to Postgres of one node: for the ORM, and for plain SQL.
-ORM_CONNECTIONS, POOL_CONNECTIONS = 10, 10
+#: Connections to Postgres of one node: for the ORM, and for plain SQL, of which waking the relay and hearing of rights
+#: hold one each.
+ORM_CONNECTIONS, POOL_CONNECTIONS = 10, 11
 
 #: Seconds that requests have to finish when the node stops.
 DRAIN = 10.0

@@ -5,6 +5,7 @@ each socket.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -17,9 +18,17 @@ CLOSE_GRACE = 5.0
 class Transport:
     """A prepared WebSocket."""
 
-    def __init__(self, socket: web.WebSocketResponse, request: web.BaseRequest) -> None:
+    def __init__(
+        self,
+        socket: web.WebSocketResponse,
+        request: web.BaseRequest,
+        *,
+        farewell: Callable[[int, str], bytes] | None = None,
+    ) -> None:
+        """`farewell` makes a last frame that says why, before the close frame does."""
         self.pipe = Pipe(request)
         self._socket = socket
+        self._farewell = farewell
         self._closing: asyncio.Task[None] | None = None
 
     def write(self, data: bytes) -> None:
@@ -34,6 +43,8 @@ class Transport:
     def close(self, code: int, reason: str) -> None:
         """Close with a code. The first call decides; a peer that does not answer is cut off after CLOSE_GRACE."""
         if self._closing is None:
+            if self._farewell is not None:
+                self.write(self._farewell(code, reason))
             self._closing = asyncio.create_task(self._close(code, reason))
 
     async def ended(self) -> None:

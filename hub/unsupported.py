@@ -10,6 +10,8 @@ _FRAMES = "frames are made once for all clients"
 _BACKEND = "clients are let in by tokens and access rules"
 _LOG = "the log takes its place"
 
+_CLOSES = "a refused connection ends with one of the codes in docs/operating.md"
+
 _NOT_YET = "not built yet"
 _DELTAS = "publications are sent whole"
 
@@ -25,12 +27,9 @@ _SECTIONS = {
     "rpc": "methods are those of the hub",
     "proxies": _BACKEND,
     "grpc_api": "",
-    "consumers": _NOT_YET,
+    "consumers": "write to the topic hub.api",
     "webtransport": "",
     "uni_grpc": "",
-    "uni_websocket": _NOT_YET,
-    "uni_sse": _NOT_YET,
-    "uni_http_stream": _NOT_YET,
     "admin": "admins sign in as users",
     "prometheus": "metrics are always at /metrics",
     "health": "it is always at /health/live and /health/ready",
@@ -51,9 +50,8 @@ _CLIENT = {
     "channel_position_max_time_lag": "",
     "channel_position_check_delay": "every position follows from the one log",
     "presence_update_interval": "nodes tell each other at once, and every three seconds that they are alive",
-    "subscribe_to_user_personal_channel.single_connection": _NOT_YET,
     "user_id_http_header": _BACKEND,
-    "connect_code_to_unidirectional_disconnect": "",
+    "connect_code_to_unidirectional_disconnect": _CLOSES,
     "token.insecure_skip_jwks_endpoint_safety_check": "",
     "subscription_token.insecure_skip_jwks_endpoint_safety_check": "",
 }
@@ -92,6 +90,14 @@ _SOCKET = {
     "decompressed_message_size_limit": _FRAMES,
 }
 
+_UNI_SOCKET = {
+    **_SOCKET,
+    "disable_closing_handshake": "every close is told with its code",
+    "join_push_messages": "messages due together are written together",
+}
+
+_UNI_STREAM = {"handler_prefix": _PATHS, "connect_code_to_http_response": _CLOSES}
+
 
 def _below(place: str, names: Mapping[str, str]) -> dict[str, str]:
     return {f"{place}.{name}": why for name, why in names.items()}
@@ -108,5 +114,8 @@ KEYS: Mapping[str, str] = {
     **_below("websocket", _SOCKET),
     "sse.handler_prefix": _PATHS,
     "http_stream.handler_prefix": _PATHS,
+    **_below("uni_websocket", _UNI_SOCKET),
+    **_below("uni_sse", _UNI_STREAM),
+    **_below("uni_http_stream", _UNI_STREAM),
     "emulation.handler_prefix": _PATHS,
 }

@@ -37,17 +37,21 @@ class Viewers:
         if time.monotonic() - at <= within:
             return known
         try:
-            viewer = await patience.within(PATIENCE, self._look_up(user_id))
+            role = await patience.within(PATIENCE, self._look_up(user_id))
         except Exception as error:
             if user_id in self._seen and unavailable(error):
                 return known
             raise
-        self._seen[user_id] = (time.monotonic(), viewer)
+        self.learn(user_id, role)
+        return self._seen[user_id][1]
+
+    def learn(self, user_id: int, role: Role | None) -> None:
+        """Remember what Postgres just said of a user; None is no active one."""
+        self._seen[user_id] = (time.monotonic(), None if role is None else Viewer(id=user_id, role=role))
         self._seen.move_to_end(user_id)
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
-        return viewer
 
-    async def _look_up(self, user_id: int) -> Viewer | None:
+    async def _look_up(self, user_id: int) -> Role | None:
         role = await self._pool.fetchval("SELECT role FROM crm_users WHERE id = $1 AND is_active", user_id)
-        return None if role is None else Viewer(id=user_id, role=Role(role))
+        return None if role is None else Role(role)

@@ -13,6 +13,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import ConnectionGroup
 from aiokafka.errors import for_code
 from aiokafka.protocol.fetch import FetchRequest
 
@@ -126,6 +127,53 @@ async def consumer(settings: Settings, *, fetch_wait: int) -> AsyncIterator[AIOK
         yield made
     finally:
         await made.stop()
+
+
+#: Milliseconds after which a member of a group that is not heard loses its partitions, and between its signs of life.
+SESSION_TIMEOUT, HEARTBEAT = 6_000, 1_000
+
+#: Seconds a member that stops still waits for its group.
+LEAVE = 0.3
+
+#: Milliseconds the broker may hold a fetch of a group's member; the embedded one does even if there is something.
+MEMBER_FETCH_WAIT = 500
+
+
+@asynccontextmanager
+async def member(settings: Settings, group: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """A member of a consumer group that shares a topic, both named without prefix; the caller commits.
+
+    A group without a position begins with the oldest record. It takes the member in after some seconds; until then
+    there is nothing to get. Raises KafkaError.
+    """
+    made: AIOKafkaConsumer = Consumer(
+        bootstrap_servers=settings.kafka,
+        group_id=settings.kafka_prefix + group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=SESSION_TIMEOUT,
+        heartbeat_interval_ms=HEARTBEAT,
+        request_timeout_ms=REQUEST_TIMEOUT,
+        fetch_max_wait_ms=MEMBER_FETCH_WAIT,
+    )
+    try:
+        await _start(made)
+        made.subscribe([settings.kafka_prefix + topic])
+        yield made
+    finally:
+        await _leave(made)
+
+
+async def _leave(member: AIOKafkaConsumer) -> None:
+    """Stop a member. aiokafka waits for a join under way, which a broker may hold for seconds: it is cut off."""
+    stopping = asyncio.ensure_future(member.stop())
+    patience = LEAVE if member.assignment() else 0.0
+    while not (await asyncio.wait({stopping}, timeout=patience))[0]:
+        for (_, group), connection in list(member._client._conns.items()):
+            if group == ConnectionGroup.COORDINATION:
+                connection.close()
+        patience = LEAVE
+    await stopping
 
 
 @asynccontextmanager

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
+from time import time as now
 from typing import Any
 
 import orjson
+from aiokafka.errors import KafkaError
 
 from actors.kernel import ActorError
 from actors.log import Position
@@ -17,6 +18,7 @@ from hub.centrifuge.client_info import client_content
 from hub.centrifuge.codec import publication_content
 from hub.centrifuge.codes import INTERNAL_ERROR, METHOD_NOT_FOUND, NOT_AVAILABLE, UNRECOVERABLE_POSITION
 from hub.centrifuge.json_codec import CENTRIFUGE_JSON, dumps
+from hub.centrifuge.moments import moment
 from hub.centrifuge.schema import MESSAGES
 from hub.channel_history import Unrecoverable
 from hub.scan import ScanError
@@ -28,27 +30,35 @@ KEPT = NOT_AVAILABLE._replace(message="not available: history is the log, which 
 
 
 def history(given: Given) -> Call:
-    """What was said in a channel. A `limit` below 0 wants all of it, 0 only where the channel stands."""
+    """What was said in a channel. A `limit` below 0 wants all of it, 0 only where the channel stands.
+
+    `since` is a place, as in Centrifugo, or `{"time": ...}`, from which on everything is wanted: a text as ISO 8601 has
+    it, with its offset from UTC, or Unix milliseconds.
+    """
     channel, limit = given.text("channel"), given.whole("limit", least=-(2**31))
     since, reverse = given.object("since"), given.flag("reverse")
     place = None if since is None else Position(since.text("epoch"), since.whole("offset"))
+    time = None if since is None else _moment(since)
+    if time is not None and reverse:
+        raise bad("since.time goes forwards only")
 
     async def call(api: Api) -> Result:
         if not api.options(channel).history_size:
             raise ApiError(NOT_AVAILABLE)
         try:
+            begin = place if time is None else await channel_history.place_at(api.log, channel, time)
             top, found = await channel_history.read(
                 api.log,
                 channel,
                 None,
-                since=place,
+                since=begin,
                 limit=None if limit < 0 else limit,
                 reverse=reverse,
                 most=LONGEST_HISTORY,
             )
         except Unrecoverable:
             raise ApiError(UNRECOVERABLE_POSITION) from None
-        except (ScanError, ActorError):
+        except (ScanError, ActorError, KafkaError):
             raise ApiError(INTERNAL_ERROR) from None
         publications = [publication_content(publication) for publication in found]
         return _json("HistoryResult", {"publications": publications, "epoch": top.epoch, "offset": top.offset})
@@ -130,6 +140,16 @@ def rpc(given: Given) -> Call:
     return call
 
 
+def _moment(since: Given) -> int | None:
+    """Unix milliseconds of a time to begin at, None if there is none. Raises ApiError."""
+    if not (given := since.any("time")):
+        return None
+    try:
+        return moment(given)
+    except ValueError:
+        raise bad("since.time must be a time such as 2026-01-31T09:30:00+01:00, or Unix milliseconds") from None
+
+
 def _json(message: str, content: dict[str, Any]) -> Result:
     return orjson.Fragment(dumps(MESSAGES[message], content))
 
@@ -143,6 +163,6 @@ def _node(node: NodeInfo) -> Result:
         "num_users": node.num_users,
         "num_subs": node.num_subs,
         "num_channels": node.num_channels,
-        "uptime": max(0, int(time.time() - node.started)),
+        "uptime": max(0, int(now() - node.started)),
         "process": {"cpu": node.cpu, "rss": node.rss},
     }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import orjson
+from aiokafka.errors import KafkaError
 
 from actors.kernel import ActorError
 from actors.log import Position
@@ -14,6 +15,7 @@ from hub.centrifuge import codes, permissions
 from hub.centrifuge.client_info import client_content, client_json
 from hub.centrifuge.codec import Content, publication_content
 from hub.centrifuge.codes import Refused
+from hub.centrifuge.moments import BY_TIME, LATEST
 from hub.publish import OutcomeUnknown, Publish
 from hub.scan import ScanError
 from streams.envelope import LARGEST_DATA
@@ -44,13 +46,18 @@ async def publish(client: Client, request: Content) -> Content:
 
 
 async def history(client: Client, request: Content) -> Content:
-    """Read a channel back."""
+    """Read a channel back. With the epoch BY_TIME, from a time on."""
     channel, limit, since = request["channel"], request["limit"], request["since"]
     permissions.history(client, channel)
     place = None if since is None else Position(since["epoch"], since["offset"])
+    log = client.node.fold
     try:
+        if place is not None and place.epoch == BY_TIME:
+            if request["reverse"] or place.offset > LATEST:
+                raise Refused(codes.BAD_ARGUMENTS)
+            place = await channel_history.place_at(log, channel, place.offset)
         top, found = await channel_history.read(
-            client.node.fold,
+            log,
             channel,
             client.session.admits,
             since=place,
@@ -60,7 +67,7 @@ async def history(client: Client, request: Content) -> Content:
         )
     except channel_history.Unrecoverable:
         raise Refused(codes.UNRECOVERABLE_POSITION) from None
-    except (ActorError, ScanError) as error:
+    except (ActorError, ScanError, KafkaError) as error:
         raise Refused(codes.INTERNAL_ERROR) from error
     return {"publications": [publication_content(one) for one in found], "epoch": top.epoch, "offset": top.offset}
 

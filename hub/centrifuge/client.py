@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import ExitStack
 from uuid import uuid4
 
@@ -20,7 +20,7 @@ from actors.closes import INTERNAL, Close
 from actors.presence import ClientInfo
 from actors.session import Session
 from actors.session import Transport as SessionTransport
-from hub.centrifuge import channel_commands, codes, rpc
+from hub.centrifuge import channel_commands, codes, permissions, rpc
 from hub.centrifuge.claims import SubscriptionOptions
 from hub.centrifuge.codec import Command, Content, Malformed, Method, Push, WireFormat
 from hub.centrifuge.codes import Ended, Error, Refused
@@ -29,6 +29,7 @@ from hub.centrifuge.node import Node
 from hub.centrifuge.subscriptions import Subscriptions, expiry_of
 from hub.crm_channels import crm
 from hub.errors import unavailable
+from hub.publish import OutcomeUnknown
 from hub.sight import admits, nobody
 from hub.version import VERSION
 from models.access import Viewer
@@ -54,9 +55,11 @@ class Client:
         address: str | None,
         pings: bool = True,
         session_id: str = "",
+        unidirectional: bool = False,
     ) -> None:
         """`name` is the transport's; without `pings` the transport keeps the connection alive by itself. `session_id`
-        is what a client names that sends its commands beside its transport.
+        is what a client names that sends its commands beside its transport. A unidirectional client says only how it
+        connects, gets pushes only, and answers no ping.
         """
         self.id = str(uuid4())
         self.session_id = session_id
@@ -64,6 +67,9 @@ class Client:
         self.format = format
         self.transport = name
         self.address = address
+        self.unidirectional = unidirectional
+        #: When it connected, in Unix milliseconds, and its id: which of a user's connections is the newest.
+        self.came = (0, self.id)
         #: Known from the connect command on.
         self.identity: Identity | None = None
         settings = node.configuration.client
@@ -81,6 +87,8 @@ class Client:
         self._registered = ExitStack()
         self._viewer: Viewer | None = None
         self._turn = asyncio.Lock()
+        #: How many commands may be asked for beside each other; their answers come as they are ready.
+        self._beside = asyncio.Semaphore(settings.concurrency) if settings.concurrency > 1 else None
         self._refused = False
         self._awaiting_pong = False
         self._pinged = 0.0
@@ -119,7 +127,9 @@ class Client:
     # What comes.
 
     async def hear(self, frame: bytes | str) -> None:
-        """Do what a frame asks, in order."""
+        """Do what a frame asks, in order; with `client.concurrency`, what only asks and answers beside the rest."""
+        if self.unidirectional and self.identity is not None:
+            return
         try:
             commands = self.format.decode(frame)
         except Malformed as error:
@@ -129,8 +139,18 @@ class Client:
         for command in commands:
             if self.session.closed or self._refused:
                 return
+            if self._beside is not None and command.method in BESIDE:
+                await self._beside.acquire()
+                self._keep(asyncio.create_task(self._do_beside(command, self._beside)))
+                continue
             async with self._turn:
                 await self._do(command)
+
+    async def _do_beside(self, command: Command, room: asyncio.Semaphore) -> None:
+        try:
+            await self._do(command)
+        finally:
+            room.release()
 
     def hear_soon(self, frame: bytes | str) -> None:
         """Do what a frame asks that another node was given, without waiting for it."""
@@ -199,6 +219,9 @@ class Client:
                 raise Ended(codes.BAD_REQUEST)
             await HANDLERS[command.method](self, command)
         except Refused as refused:
+            if self.unidirectional:
+                self.end(codes.instead(refused.error))
+                return
             self.session.send(self._error(command.id, refused.error))
             if command.method == "connect":
                 self._refused = True
@@ -219,12 +242,9 @@ class Client:
         self.identity = identity
         self.node.clients.enter(self)
         self._registered.callback(self.node.clients.leave, self)
-        wanted = dict(identity.subscriptions)
-        personal = settings.subscribe_to_user_personal_channel
-        if personal.enabled and identity.user:
-            name = self.node.namespaces.personal(identity.user, personal.personal_channel_namespace)
-            if crm(name) is None or await self.viewer() is not None:
-                wanted.setdefault(name, SubscriptionOptions())
+        if settings.subscribe_to_user_personal_channel.single_connection and identity.user:
+            await self._be_only()
+        wanted = await self._wanted(identity, request["subs"])
         self.session.hold()
         try:
             subs = await self.subscriptions.begin_by_server(wanted, request["subs"])
@@ -235,10 +255,10 @@ class Client:
             "client": self.id,
             "version": VERSION,
             "ping": int(settings.ping_interval) if self._pings else 0,
-            "pong": self._pings,
+            "pong": self._pings and not self.unidirectional,
             "subs": subs,
             "session": self.session_id,
-            "node": self.node.uid if self.session_id else "",
+            "node": self.node.uid if self.session_id and not self.unidirectional else "",
             "time": int(time.time() * 1000) if settings.connect_include_server_time else 0,
             **expiry_of(identity.expires_at),
         }
@@ -247,6 +267,27 @@ class Client:
         if self._pings:
             self._time_ping(settings.ping_interval * random.uniform(0.5, 1.0))
         self._time_expiry()
+
+    async def _be_only(self) -> None:
+        """Have every node close the user's other connections, as far as they came before this one. Raises Refused."""
+        at, client = self.came = (int(time.time() * 1000), self.id)
+        try:
+            await self.node.control.order("supersede", {"user": self.user, "at": at, "client": client})
+        except OutcomeUnknown as error:
+            raise Refused(codes.INTERNAL_ERROR) from error
+
+    async def _wanted(self, identity: Identity, asked: Iterable[str]) -> Mapping[str, SubscriptionOptions]:
+        """What the server subscribes it to: by its token, to its own channel, and what it asks for that it may have."""
+        wanted = dict(identity.subscriptions)
+        personal = self.node.configuration.client.subscribe_to_user_personal_channel
+        if personal.enabled and identity.user:
+            name = self.node.namespaces.personal(identity.user, personal.personal_channel_namespace)
+            if crm(name) is None or await self.viewer() is not None:
+                wanted.setdefault(name, SubscriptionOptions())
+        more = [channel for channel in asked if channel not in wanted]
+        if len(wanted) + len(more) > self.node.configuration.client.channel_limit:
+            raise Ended(codes.CHANNEL_LIMIT)
+        return wanted | await permissions.asked(self, more)
 
     async def _subscribe(self, command: Command) -> None:
         await self.subscriptions.begin(
@@ -292,6 +333,9 @@ class Client:
 
     def _say_ping(self) -> None:
         self.session.send(self.format.frame(self.format.ping))
+        if self.unidirectional:
+            self._time_ping(self.node.configuration.client.ping_interval)
+            return
         self._awaiting_pong = True
         self._pinged = time.monotonic()
         timeout = self.node.configuration.client.pong_timeout
@@ -336,6 +380,15 @@ def _answered(work: Callable[[Client, Content], Awaitable[Content]]) -> Handler:
 
 Handler = Callable[[Client, Command], Awaitable[None]]
 
+#: Commands that only ask and are answered.
+BESIDE: Mapping[Method, Callable[[Client, Content], Awaitable[Content]]] = {
+    "publish": channel_commands.publish,
+    "history": channel_commands.history,
+    "presence": channel_commands.presence,
+    "presence_stats": channel_commands.presence_stats,
+    "rpc": rpc.call,
+}
+
 #: What each command does.
 HANDLERS: Mapping[Method, Handler] = {
     "connect": Client._connect,
@@ -345,9 +398,5 @@ HANDLERS: Mapping[Method, Handler] = {
     "sub_refresh": Client._sub_refresh,
     "send": Client._send,
     "ping": Client._ping,
-    "publish": _answered(channel_commands.publish),
-    "history": _answered(channel_commands.history),
-    "presence": _answered(channel_commands.presence),
-    "presence_stats": _answered(channel_commands.presence_stats),
-    "rpc": _answered(rpc.call),
+    **{method: _answered(work) for method, work in BESIDE.items()},
 }

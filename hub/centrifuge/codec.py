@@ -116,6 +116,10 @@ class WireFormat(ABC):
         """One ready frame that carries these messages, at least one."""
         return self._framing(self.between.join(messages))
 
+    def farewell(self, code: int, reason: str) -> bytes:
+        """The frame that says why a connection ends, where its transport cannot."""
+        return self.frame(self.push("", "disconnect", {"code": code, "reason": reason}))
+
     def publication(self, publication: Publication) -> bytes:
         """The ready frame of a publication."""
         record = publication.record

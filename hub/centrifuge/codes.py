@@ -7,8 +7,10 @@ subscribe again. Errors of our own are 400-1999, closes of our own 4000-4999.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from actors import closes
 from actors.closes import Close
 
 
@@ -66,6 +68,20 @@ INAPPROPRIATE_PROTOCOL = Close(3506, "inappropriate protocol")
 FORBIDDEN = Close(3507, "permission denied")
 UNAVAILABLE = Close(3508, "not available")
 TOO_MANY_ERRORS = Close(3509, "too many errors")
+
+#: What a unidirectional client is told instead of the error that refuses its connect request.
+_INSTEAD: Mapping[Error, Close] = {
+    UNAUTHORIZED: BAD_REQUEST,
+    PERMISSION_DENIED: FORBIDDEN,
+    TOKEN_EXPIRED: EXPIRED,
+    CONNECTION_EXPIRED: EXPIRED,
+    TOO_MANY_REQUESTS: FLOODED,
+}
+
+
+def instead(error: Error) -> Close:
+    """How a connection ends that can be answered no error."""
+    return _INSTEAD.get(error, closes.INTERNAL)
 
 
 class Unsubscribe(NamedTuple):

@@ -13,11 +13,12 @@ from hub.centrifuge.protobuf_codec import ProtobufFormat
 OCTETS = "application/octet-stream"
 
 
-def _line(message: bytes) -> bytes:
+def line(message: bytes) -> bytes:
+    """A message as a line."""
     return message + b"\n"
 
 
-JSON = JsonFormat(_line)
+JSON = JsonFormat(line)
 PROTOBUF = ProtobufFormat(bytes)
 
 

@@ -37,10 +37,10 @@ class JsonFormat(WireFormat):
 
     def decode(self, frame: bytes | str) -> list[Command]:
         text = frame.encode(errors="surrogatepass") if isinstance(frame, str) else frame
-        return [command(_object(COMMAND, _loads(line), DEPTH)) for line in text.strip().split(b"\n")]
+        return [command(loads(COMMAND, line)) for line in text.strip().split(b"\n")]
 
     def emulation(self, body: bytes) -> Emulation:
-        content = _object(EMULATION, _loads(body), DEPTH)
+        content = loads(EMULATION, body)
         data = _loads(content["data"])
         if not isinstance(data, str):
             raise Malformed("data is no string")
@@ -53,13 +53,17 @@ class JsonFormat(WireFormat):
         return b'{"id":%d,"error":%b}' % (id, dumps(MESSAGES["Error"], error._asdict()))
 
     def push(self, channel: str, kind: Push, content: Content) -> bytes:
-        return b'{"push":%b}' % dumps(MESSAGES["Push"], {"channel": channel, kind: content})
+        return self.around(dumps(MESSAGES["Push"], {"channel": channel, kind: content}))
 
     def publication_push(self, channel: str, data: bytes, offset: int, extras: Content | None = None) -> bytes:
         more = b',"offset":%d' % offset if offset else b""
         if shown := dumps(PUBLICATION, extras or {})[1:-1]:
             more += b"," + shown
-        return b'{"push":{"channel":%b,"pub":{"data":%b%b}}}' % (orjson.dumps(channel), _line(data), more)
+        return self.around(b'{"channel":%b,"pub":{"data":%b%b}}' % (orjson.dumps(channel), _line(data), more))
+
+    def around(self, push: bytes) -> bytes:
+        """The message that carries a Push."""
+        return b'{"push":%b}' % push
 
     def delta_data(self, data: bytes) -> bytes:
         """A JSON string of the text: deltas are taken between texts, not between values."""
@@ -72,6 +76,11 @@ CENTRIFUGE_JSON = JsonFormat(frames.text)
 def dumps(message: Message, content: Content) -> bytes:
     """A message as one line. Zeros are left out, except where clients rely on them."""
     return orjson.dumps(_shown(message, content))
+
+
+def loads(message: Message, text: bytes) -> dict[str, Any]:
+    """Every field of a message, zero when it was not sent. Raises Malformed."""
+    return _object(message, _loads(text), DEPTH)
 
 
 def _shown(message: Message, content: Content) -> dict[str, Any]:
@@ -108,7 +117,6 @@ def _loads(text: bytes) -> Any:
 
 
 def _object(message: Message, value: Any, depth: int) -> dict[str, Any]:
-    """Every field of a message, zero when it was not sent. Raises Malformed."""
     if not isinstance(value, dict):
         raise Malformed("no object")
     if not depth:

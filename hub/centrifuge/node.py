@@ -82,9 +82,7 @@ class Node:
 
     def counts(self) -> Counts:
         """What other nodes are told of this one."""
-        users = {client.user for client in self.clients if client.user} | {
-            str(viewer.id) for viewer in self.sessions.viewers
-        }
+        users = {client.user for client in self.clients if client.user} | set(map(str, self.sessions.users))
         return Counts(
             clients=len({*self.sessions, *(client.session for client in self.clients)}),
             users=len(users),

@@ -65,11 +65,19 @@ async def refresh(node: Node, content: Content) -> None:
         client.order(partial(_refresh, client, content))
 
 
+async def supersede(node: Node, content: Content) -> None:
+    """Close a user's connections that came before a new one."""
+    for client in node.clients.of_user(content["user"]):
+        if client.came < (content["at"], content["client"]):
+            client.end(codes.CONNECTION_LIMIT)
+
+
 ORDERS: Mapping[str, Order] = {
     "subscribe": subscribe,
     "unsubscribe": unsubscribe,
     "disconnect": disconnect,
     "refresh": refresh,
+    "supersede": supersede,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -56,6 +57,22 @@ async def subscribe(client: Client, channel: str, token: str) -> Grant:
     if token or named or (allowed and anonymous) or client.insecure:
         return grant
     raise Refused(codes.PERMISSION_DENIED)
+
+
+async def asked(client: Client, channels: Iterable[str]) -> dict[str, SubscriptionOptions]:
+    """Those of the channels a connect command names that the client could subscribe to without a token; the others are
+    passed over. Raises Ended for an unknown namespace, and Refused while it cannot be known.
+    """
+    granted: dict[str, SubscriptionOptions] = {}
+    for channel in channels:
+        try:
+            granted[channel] = (await subscribe(client, channel, "")).options
+        except Refused as refused:
+            if refused.error == codes.UNKNOWN_CHANNEL:
+                raise Ended(codes.BAD_REQUEST) from None
+            if refused.error.temporary:
+                raise
+    return granted
 
 
 async def claimed(client: Client, channel: str, token: str) -> SubscriptionClaims:

@@ -12,12 +12,26 @@ from hub.errors import Invalid
 #: The query parameter with the first commands; an EventSource can send nothing else.
 COMMANDS = "cf_connect"
 
+#: What the body is called.
+EVENTS = "text/event-stream"
 
-def _events(messages: bytes) -> bytes:
+#: The first bytes, which tell proxies and browsers that the stream has begun.
+BEGINNING = b"\r\n"
+
+
+def events(messages: bytes) -> bytes:
+    """Messages as events; the lines of a frame are one event each."""
     return b"data: %b\n\n" % messages.replace(b"\n", b"\n\ndata: ")
 
 
-JSON = JsonFormat(_events)
+JSON = JsonFormat(events)
+
+
+async def commands(request: web.Request, limit: int) -> bytes:
+    """What a client says as it comes: in the query, or in a body of at most so many bytes."""
+    if request.method == "GET":
+        return request.query.get(COMMANDS, "").encode(errors="surrogatepass")
+    return await stream.body(request, limit)
 
 
 async def sse(request: web.Request) -> web.StreamResponse:
@@ -25,11 +39,7 @@ async def sse(request: web.Request) -> web.StreamResponse:
     limits = request.app[NODE].configuration.sse
     if not limits.enabled:
         raise web.HTTPNotFound
-    if request.method == "GET":
-        commands = request.query.get(COMMANDS, "").encode(errors="surrogatepass")
-    else:
-        commands = await stream.body(request, limits.max_request_body_size)
-    if not commands:
+    given = await commands(request, limits.max_request_body_size)
+    if not given:
         raise Invalid({COMMANDS: ["Give the connect command."]})
-    # The first bytes tell proxies and browsers that the stream has begun.
-    return await stream.serve(request, JSON, name="sse", kind="text/event-stream", commands=commands, first=b"\r\n")
+    return await stream.serve(request, JSON, name="sse", kind=EVENTS, commands=given, first=BEGINNING)

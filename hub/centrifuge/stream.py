@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from uuid import uuid4
 
 from aiohttp import web
@@ -53,8 +53,7 @@ class StreamTransport:
     def close(self, code: int, reason: str) -> None:
         """Say why, and end. The first call decides."""
         if not self.closing.is_set():
-            content = {"code": code, "reason": reason}
-            self.write(self._format.frame(self._format.push("", "disconnect", content)))
+            self.write(self._format.farewell(code, reason))
             self.code = code
             self.closing.set()
 
@@ -76,6 +75,15 @@ async def preflight(request: web.Request) -> web.Response:
     return web.Response(status=204, headers=headers)
 
 
+def admit(request: web.Request) -> Mapping[str, str]:
+    """Let one more client in; what lets its web page read the answer. Raises OriginForbidden or Unavailable."""
+    node, headers = request.app[NODE], origin_headers(request)
+    if not node.fold.ready:
+        raise Unavailable("This node is still reading the log; try again.")
+    node.admit()
+    return headers
+
+
 async def body(request: web.Request, limit: int) -> bytes:
     """All of a request's body, in whatever pieces it comes. Raises HTTPRequestEntityTooLarge, HTTPRequestTimeout."""
     found = bytearray()
@@ -91,22 +99,36 @@ async def body(request: web.Request, limit: int) -> bytes:
 
 
 async def serve(
-    request: web.Request, format: WireFormat, *, name: str, kind: str, commands: bytes, first: bytes = b""
+    request: web.Request,
+    format: WireFormat,
+    *,
+    name: str,
+    kind: str,
+    commands: bytes,
+    first: bytes = b"",
+    unidirectional: bool = False,
 ) -> web.StreamResponse:
-    """A client, for as long as it is connected. `first` is written before any answer."""
+    """A client, for as long as it is connected. `first` is written before any answer; a unidirectional client has no
+    more commands than these.
+    """
     node = request.app[NODE]
-    headers = {**HEADERS, **origin_headers(request), "Content-Type": kind}
-    if not node.fold.ready:
-        raise Unavailable("This node is still reading the log; try again.")
-    node.admit()
+    headers = {**HEADERS, **admit(request), "Content-Type": kind}
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)
     transport = StreamTransport(request, format)
     transport.write(first)
-    client = Client(node, transport, format, name=name, address=request.remote, session_id=str(uuid4()))
+    client = Client(
+        node,
+        transport,
+        format,
+        name=name,
+        address=request.remote,
+        session_id=str(uuid4()),
+        unidirectional=unidirectional,
+    )
     transport.pipe.drained = client.session.resumed
     try:
-        with node.emulated(client):
+        with nullcontext() if unidirectional else node.emulated(client):
             await client.hear(commands)
             await transport.closing.wait()
         with suppress(TimeoutError):

@@ -9,17 +9,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import structlog
+from aiokafka.errors import KafkaError
 
 from actors.closes import INSUFFICIENT_STATE
 from actors.kernel import ActorError
 from actors.log import Position
 from actors.messages import Subscribed
+from hub import channel_history
 from hub.centrifuge import codes, permissions
 from hub.centrifuge.claims import SubscriptionOptions
 from hub.centrifuge.client_info import fit
 from hub.centrifuge.codec import Content, publication_content
 from hub.centrifuge.codes import Ended, Refused, Unsubscribe
+from hub.centrifuge.moments import moment
 from hub.centrifuge.permissions import Grant
 from hub.crm_channels import crm
 from hub.namespaces import ChannelOptions
@@ -92,13 +96,17 @@ class Subscriptions:
         if grant.expires_at is not None and grant.expires_at <= time.time():
             raise Refused(codes.CONNECTION_EXPIRED)
         subscription = self._made(channel, grant, request, of_server=False)
+        from_time = None if request["recover"] else _since(request["data"])
+        if from_time is not None and not subscription.recoverable:
+            raise Refused(codes.NOT_AVAILABLE)
 
         def greet(subscribed: Subscribed) -> bytes:
             if request["recover"] and not subscribed.recovered and request["flag"] & ERROR_UNLESS_RECOVERED:
                 return refuse(codes.UNRECOVERABLE_POSITION._asdict())
-            return answer(self._result(subscription, subscribed, was_recovering=request["recover"]))
+            was_recovering = request["recover"] or from_time is not None
+            return answer(self._result(subscription, subscribed, was_recovering=was_recovering))
 
-        subscribed = await self._listen(subscription, request, greet)
+        subscribed = await self._listen(subscription, request, greet, from_time=from_time)
         if request["recover"] and not subscribed.recovered and request["flag"] & ERROR_UNLESS_RECOVERED:
             await self.end(channel)
 
@@ -187,8 +195,16 @@ class Subscriptions:
         )
 
     async def _listen(
-        self, subscription: Subscription, request: Content, greet: Callable[[Subscribed], bytes]
+        self,
+        subscription: Subscription,
+        request: Content,
+        greet: Callable[[Subscribed], bytes],
+        *,
+        from_time: int | None = None,
     ) -> Subscribed:
+        """Begin: where the client left, with all that followed in the answer; from a time on (Unix milliseconds), with
+        what followed pushed after it, however much; or from now on. Raises Refused.
+        """
         client, channel = self._client, subscription.channel
         self._of[channel] = subscription
         client.node.clients.subscribed(channel, client)
@@ -207,8 +223,9 @@ class Subscriptions:
                     channel, since=since, limit=limit, latest=subscription.cache, greet=begin
                 )
             else:
-                subscribed = await client.session.subscribe(channel, greet=begin)
-        except (ActorError, ScanError) as error:
+                place = None if from_time is None else await self._place(channel, from_time)
+                subscribed = await client.session.subscribe(channel, since=place, greet=begin)
+        except (ActorError, ScanError, KafkaError) as error:
             self._forget(channel)
             log.warning("subscribe_failed", channel=channel, error=repr(error))
             raise Refused(codes.INTERNAL_ERROR) from error
@@ -216,6 +233,13 @@ class Subscriptions:
         if subscription.shown and self._of.get(channel) is subscription:
             client.node.presence.enter(channel, client.info(subscription.options.info))
         return subscribed
+
+    async def _place(self, channel: str, time: int) -> Position | None:
+        """The place before what was said from a time on; None if the log does not reach back so far."""
+        try:
+            return await channel_history.place_at(self._client.node.fold, channel, time)
+        except channel_history.Unrecoverable:
+            return None
 
     def _result(self, subscription: Subscription, subscribed: Subscribed, *, was_recovering: bool) -> Content:
         result: dict[str, Any] = {
@@ -267,6 +291,23 @@ NOTHING_ASKED: Content = {
     "epoch": "",
     "offset": 0,
 }
+
+
+def _since(data: bytes) -> int | None:
+    """The time in `{"since": {"time": ...}}`, Unix milliseconds, if a subscribe command carries one; its other data is
+    between applications. Raises Refused.
+    """
+    try:
+        given = orjson.loads(data) if data else None
+    except orjson.JSONDecodeError:
+        return None
+    since = given.get("since") if isinstance(given, dict) else None
+    if not isinstance(since, dict) or "time" not in since:
+        return None
+    try:
+        return moment(since["time"])
+    except ValueError:
+        raise Refused(codes.BAD_ARGUMENTS) from None
 
 
 def expiry_of(expires_at: int | None) -> dict[str, Any]:

@@ -10,8 +10,7 @@ from hub.centrifuge.codec import WireFormat
 from hub.centrifuge.json_codec import CENTRIFUGE_JSON
 from hub.centrifuge.node import NODE
 from hub.centrifuge.protobuf_codec import CENTRIFUGE_PROTOBUF
-from hub.centrifuge.stream import origin_headers
-from hub.errors import Unavailable
+from hub.centrifuge.stream import admit
 from hub.transport import Transport
 
 #: The subprotocol by which a client asks for Protobuf; it must be given back.
@@ -28,10 +27,7 @@ async def websocket(request: web.Request) -> web.StreamResponse:
     settings, limits = node.configuration.client, node.configuration.websocket
     if limits.disabled:
         raise web.HTTPNotFound
-    origin_headers(request)
-    if not node.fold.ready:
-        raise Unavailable("This node is still reading the log; try again.")
-    node.admit()
+    admit(request)
     offered = PROTOBUF in request.headers.get("Sec-WebSocket-Protocol", "").replace(" ", "").split(",")
     format: WireFormat = CENTRIFUGE_JSON
     if offered or "protobuf" in [request.query.get(name) for name in FORMATS]:
@@ -46,22 +42,24 @@ async def websocket(request: web.Request) -> web.StreamResponse:
     await socket.prepare(request)
     transport = Transport(socket, request)
     client = Client(node, transport, format, name="websocket", address=request.remote, pings=not native)
+    await converse(client, transport, socket)
+    return socket
+
+
+async def converse(client: Client, transport: Transport, socket: web.WebSocketResponse, *, first: str = "") -> None:
+    """Hand on what comes until the socket ends, after what came with the request."""
     transport.pipe.drained = client.session.resumed
     try:
-        await _converse(client, socket)
+        if first:
+            await client.hear(first)
+        async for message in socket:
+            if message.type is WSMsgType.ERROR:
+                return
+            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                client.end(codes.BAD_REQUEST)
+                continue
+            await client.hear(message.data)
     finally:
         await client.leave()
         await transport.ended()
         CLOSES.labels(socket.close_code or 1006).inc()
-    return socket
-
-
-async def _converse(client: Client, socket: web.WebSocketResponse) -> None:
-    """Hand on what comes until the socket ends."""
-    async for message in socket:
-        if message.type is WSMsgType.ERROR:
-            return
-        if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
-            client.end(codes.BAD_REQUEST)
-            continue
-        await client.hear(message.data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
@@ -14,8 +15,19 @@ from tests.conftest import Brokers
 from tests.hub.rest import Rest, serve
 
 
+class Loop(uvloop.Loop):
+    """Warns of what was left open when it is closed: uvloop's own warning, made an error, keeps it from closing."""
+
+    def close(self) -> None:
+        with warnings.catch_warnings(record=True) as left:
+            warnings.simplefilter("always")
+            super().close()
+        for warning in left:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"uvloop": uvloop.new_event_loop}
+    return {"uvloop": Loop}
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from actors.messages import Apply, Gap
 from actors.partition import Partition
 from actors.session import OutOfReach
 from hub import channel_history
-from hub.channel_history import Unrecoverable, read
+from hub.channel_history import Unrecoverable, place_at, read
 from hub.namespaces import Namespaces
 from settings import Settings
 from tests.actors.world import state
@@ -39,21 +40,29 @@ class Short:
 
     async def scan(self, gap: Gap) -> Sequence[Publication]:
         found = [p for p in self.said if p.offset > gap.since and p.record.offset < gap.before][: self._page]
+        if gap.start is not None:
+            if gap.start < self._begins - 1:
+                raise OutOfReach
+            return [p for p in self.said if gap.start <= p.record.offset < gap.before][:1]
         if not found or found[0].offset < self._begins:
             raise OutOfReach
         return found
 
+    async def offset_at(self, channel: str, milliseconds: int) -> int | None:
+        return next((p.record.offset for p in self.said if p.record.timestamp >= milliseconds), None)
+
     async def say(self, records: Sequence[Record]) -> None:
         await self._partition.ask(Apply(records=records))
-        self.said = [Publication(record, n) for n, record in enumerate(records, 1)]
+        ours = [record for record in records if record.channel == "a"]
+        self.said = [Publication(record, n) for n, record in enumerate(ours, 1)]
 
 
-def record(at: int, restricted: bool, transient: bool) -> Record:
+def record(at: int, restricted: bool = False, transient: bool = False, channel: str = "a") -> Record:
     return Record(
         offset=at,
-        timestamp=0,
+        timestamp=at * 10,
         kind="publication",
-        channel="a",
+        channel=channel,
         id=str(at),
         payload=b"x" * 10,
         audience=b"few" if restricted else None,
@@ -138,6 +147,37 @@ def model(
     return (seen[::-1] if reverse else seen)[:wanted]
 
 
+@settings(max_examples=examples(200), deadline=None)
+@given(
+    said=st.lists(st.sampled_from("ab"), max_size=30),
+    size=st.integers(0, 6),
+    begins=st.sampled_from([1, 1, 5, 15]),
+    moment=st.integers(0, 310),
+)
+def test_a_time_is_the_place_before_what_was_said_from_then_on(
+    said: list[str], size: int, begins: int, moment: int
+) -> None:
+    async def run() -> int | None:
+        log = Short(Retention(size=size, ttl=60), begins, 3)
+        async with log.partition("a"):
+            await log.say([record(at, channel=channel) for at, channel in enumerate(said)])
+            try:
+                return (await place_at(log, "a", moment)).offset
+            except Unrecoverable:
+                return None
+
+    ours = [at for at, channel in enumerate(said) if channel == "a"]
+    start = next((at for at in ours if at * 10 >= moment), None)
+    found = asyncio.run(run())
+    if found is None:
+        kept = ours[len(ours) - size :] if size else []
+        assert start is not None
+        assert start < begins - 1
+        assert start not in kept
+    else:
+        assert found == sum(at * 10 < moment for at in ours)
+
+
 async def test_an_answer_ends_when_it_has_enough_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel_history, "LARGEST_ANSWER", 35)
     monkeypatch.setattr(channels, "PAGE_BYTES", 20)
@@ -160,6 +200,29 @@ async def test_a_place_in_another_life_of_the_channel_is_told() -> None:
         assert (await read(log, "a", None, since=top, limit=None, reverse=False, most=9))[1][0].offset == 1
         with pytest.raises(Unrecoverable):
             await read(log, "a", None, since=Position("0badcafe-7", 0), limit=0, reverse=False, most=9)
+
+
+async def test_a_node_finds_the_place_of_a_time(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Namespaces, "retention", lambda *_: Retention(size=10, ttl=3600))
+    await prepare(settings)
+    async with node(settings) as hub, outside(settings) as log:
+        times = []
+        for n in range(1, 31):
+            await log.publications("other", [n], ids=[f"o{n}"])
+            await log.publications("news", [n, n], ids=[f"a{n}", f"b{n}"])
+            await hub.fold.settled("news", f"b{n}")
+            _, (one, two) = await read(
+                hub.fold, "news", None, since=Position("", 2 * n - 2), limit=2, reverse=False, most=2
+            )
+            assert one.record.timestamp <= two.record.timestamp
+            times.append(one.record.timestamp)
+            while time.time() * 1000 < two.record.timestamp + 1:
+                await asyncio.sleep(0.001)
+        for n in (1, 2, 15, 29, 30):
+            assert (await place_at(hub.fold, "news", times[n - 1])).offset == 2 * n - 2
+        assert (await place_at(hub.fold, "news", 0)).offset == 0
+        assert (await place_at(hub.fold, "news", times[-1] + 3_600_000)).offset == 60
+        assert (await place_at(hub.fold, "nothing", 0)).offset == 0
 
 
 async def test_history_of_a_node_goes_on_in_the_log(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

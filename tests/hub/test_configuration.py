@@ -123,6 +123,9 @@ def test_no_file_keeps_history_and_lets_in_who_is_signed_in() -> None:
     assert WITHOUT_FILE.channel.without_namespace == CRM_OPTIONS
     assert WITHOUT_FILE.sse.enabled
     assert WITHOUT_FILE.http_stream.enabled
+    assert WITHOUT_FILE.uni_websocket.enabled
+    assert WITHOUT_FILE.uni_sse.enabled
+    assert WITHOUT_FILE.uni_http_stream.enabled
     assert not WITHOUT_FILE.client.insecure
     assert not WITHOUT_FILE.client.allow_anonymous_connect_without_token
     assert WITHOUT_FILE.http_api.key == ""
@@ -154,7 +157,15 @@ def test_no_file_keeps_history_and_lets_in_who_is_signed_in() -> None:
             "channel.namespaces[ns].subscribe_proxy_enabled is not supported: "
             "clients are let in by tokens and access rules.",
         ),
-        ({"uni_sse": {"enabled": True}}, "uni_sse is not supported: not built yet."),
+        (
+            {"uni_websocket": {"join_push_messages": True}},
+            "uni_websocket.join_push_messages is not supported: messages due together are written together.",
+        ),
+        (
+            {"uni_sse": {"connect_code_to_http_response": {"enabled": True}}},
+            "uni_sse.connect_code_to_http_response is not supported: "
+            "a refused connection ends with one of the codes in docs/operating.md.",
+        ),
         (
             {"channel": {"without_namespace": {"allowed_delta_types": ["fossil"]}}},
             "channel.without_namespace.allowed_delta_types is not supported: publications are sent whole.",

@@ -24,7 +24,7 @@ async def test_a_node_stays_ready_without_postgres(here: Settings, monkeypatch: 
         await hub.control.settled()
         incarnation = hub.fold.log.incarnation
         assert await ready(hub) == (200, {"ready": True, "log": incarnation, "postgres": "up"})
-        await hub.app[POOL].close()
+        hub.app[POOL].terminate()
         async with asyncio.timeout(10):
             while (await ready(hub))[1]["postgres"] == "up":
                 pass

@@ -142,5 +142,5 @@ async def test_nothing_needs_postgres_once_the_caller_is_known(here: Settings) -
     users = await prepare(here)
     async with node(here) as hub:
         assert (await hub.publish(users["admin"], "news", 1))[0] == 200
-        await hub.app[POOL].close()
+        hub.app[POOL].terminate()
         assert (await hub.publish(users["admin"], "news", 2))[1]["offset"] == 2

@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from actors.session import Session
-from hub import sessions, tokens
+from hub import rights, tokens
 from hub.fold import FOLD
 from hub.sessions import SESSIONS
 from models import database
@@ -313,7 +313,7 @@ def _sessions(hub: Node) -> list[Session]:
 
 
 async def test_rights_taken_away_reach_open_sockets(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "ROUND", 0.02)
+    monkeypatch.setattr(rights, "ROUND", 3600.0)
     users = await prepare(here)
     async with (
         node(here) as hub,

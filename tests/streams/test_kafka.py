@@ -52,3 +52,32 @@ async def test_a_producer_that_stops_does_not_wait_for_a_broker_that_is_gone(
             waiting = await producer.send("gone", b"2", partition=0)
         with pytest.raises(KafkaError):
             await waiting
+
+
+async def test_a_member_of_a_group_leaves_at_any_moment_and_leaves_nothing_behind(settings: Settings) -> None:
+    async def take_part(group: str) -> None:
+        async with kafka.member(settings, group, "shared") as member:
+            while True:
+                await member.getmany(timeout_ms=1_000)
+
+    async with kafka.admin(settings) as admin:
+        await layout.make(admin, settings, ["shared"])
+        before = asyncio.all_tasks()
+        for at, moment in enumerate((0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)):
+            taking_part = asyncio.create_task(take_part(f"group{at % 2}"))
+            await asyncio.wait({taking_part}, timeout=moment)
+            taking_part.cancel()
+            async with asyncio.timeout(10):
+                await asyncio.wait({taking_part})
+            await asyncio.sleep(0)
+            assert asyncio.all_tasks() <= before
+
+
+async def test_a_member_gets_what_was_said_before_it_came(settings: Settings) -> None:
+    async with kafka.admin(settings) as admin, kafka.producer(settings) as producer:
+        await layout.make(admin, settings, ["shared"])
+        await producer.send_and_wait(settings.kafka_prefix + "shared", b"1", partition=3)
+        async with asyncio.timeout(60), kafka.member(settings, "group", "shared") as member:
+            while not (found := await member.getmany(timeout_ms=1_000)):
+                pass
+            assert [record.value for records in found.values() for record in records] == [b"1"]

@@ -39,6 +39,8 @@ VALIDATORS = {
     name: validator(name)
     for name in (
         *BODIES.values(),
+        "deadCommand",
+        "command",
         "publicationHeaders",
         "tickHeaders",
         "controlHeaders",
@@ -57,10 +59,14 @@ def described_as(topic: str, record: Any) -> str:
     if topic == topics.CONTROL.name:
         return _said(record)
     event = orjson.loads(record.value)
-    VALIDATORS[BODIES[topic]].validate(event)
+    if topic == topics.API.name:
+        VALIDATORS["command"].validate(event)
+        return "command"
+    kind = "deadCommand" if event["type"] == "api.gave_up" else BODIES[topic]
+    VALIDATORS[kind].validate(event)
     assert record.key.decode() == event["partitionkey"]
     assert topics.partition_of(event["partitionkey"]) == record.partition
-    return BODIES[topic]
+    return kind
 
 
 def _said(record: Any) -> str:

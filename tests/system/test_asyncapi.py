@@ -8,7 +8,8 @@ from pathlib import Path
 
 import aiohttp
 import asyncpg
-from aiokafka import AIOKafkaConsumer, TopicPartition
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from engines import folder
 from streams import topics
@@ -20,6 +21,8 @@ KINDS = {
     "change",
     "activity",
     "dead",
+    "command",
+    "deadCommand",
     "publicationHeaders",
     "tickHeaders",
     "hub.node.hello",
@@ -45,7 +48,7 @@ async def everything(stack: Stack, kinds: set[str]) -> Counter[str]:
 
 
 async def make_rare_records(stack: Stack) -> None:
-    """An activity, an event no agent can derive from, and a publication from outside."""
+    """An activity, an event no agent can derive from, a command that makes no sense, a publication from outside."""
     connection = await asyncpg.connect(stack.database)
     try:
         await connection.execute(
@@ -58,6 +61,10 @@ async def make_rare_records(stack: Stack) -> None:
         )
     finally:
         await connection.close()
+    prefix = stack.given.get("HUB_KAFKA_PREFIX", "")
+    async with AIOKafkaProducer(bootstrap_servers=folder.addresses(stack.data).kafka) as producer:
+        command = {"method": "publish", "payload": {"channel": "unheard:of", "data": 1}}
+        await producer.send_and_wait(prefix + topics.API.name, orjson.dumps(command))
     async with aiohttp.ClientSession(stack.url) as http:
         async with http.post("/api/auth/login/", json={"username": "ada", "password": "switchboard-demo"}) as reply:
             headers = {"Authorization": f"Bearer {(await reply.json())['access']}"}

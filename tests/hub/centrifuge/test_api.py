@@ -110,6 +110,13 @@ async def test_publish_and_history(here: Settings, tmp_path: Path) -> None:
             ({"limit": -1, "since": {"offset": 4, "epoch": epoch}}, []),
         ):
             assert await ask("history", channel="news", **fields) == {"result": {"publications": publications} | place}
+        for moment, publications in (
+            (1, [one, two, four]),
+            ("2026-01-01T00:00:00+01:00", [one, two, four]),
+            ("9999-01-01T00:00:00Z", []),
+        ):
+            answer = await ask("history", channel="news", limit=-1, since={"time": moment})
+            assert answer == {"result": {"publications": publications} | place}
         lost = await ask("history", channel="news", limit=1, since={"offset": 1, "epoch": "another"})
         assert lost == error(112, "unrecoverable position")
         assert await ask("history", channel="quiet:1", limit=1) == error(108, "not available")
@@ -168,6 +175,10 @@ async def test_what_makes_no_sense_is_an_error(here: Settings, tmp_path: Path) -
             ("disconnect", {"user": "7", "disconnect": {"code": 2999, "reason": ""}}, 107, None),
             ("disconnect", {"user": "7", "disconnect": {"code": 4000, "reason": "x" * 124}}, 107, None),
             ("history", {}, 107, ": channel is required"),
+            ("history", {"channel": "news", "since": {"time": 1}, "reverse": True}, 107, None),
+            ("history", {"channel": "news", "since": {"time": "2026-01-01T00:00:00"}}, 107, None),
+            ("history", {"channel": "news", "since": {"time": "soon"}}, 107, None),
+            ("history", {"channel": "news", "since": {"time": 2**60}}, 107, None),
             ("history", {"channel": "unheard:of"}, 102, None),
             ("history_remove", {"channel": "news"}, 108, ": history is the log, which forgets by itself"),
             ("history_remove", {"channel": ""}, 107, ": channel is required"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,13 +18,17 @@ from hub.centrifuge.codec import PONG, Command, Malformed, Method, Push, WireFor
 from hub.centrifuge.codes import INTERNAL_ERROR, PERMISSION_DENIED
 from hub.centrifuge.json_codec import CENTRIFUGE_JSON, JsonFormat
 from hub.centrifuge.protobuf_codec import CENTRIFUGE_PROTOBUF, ProtobufFormat
+from hub.centrifuge.push_codec import PushFormat
 from hub.centrifuge.schema import MESSAGES
+from hub.centrifuge.unidirectional import EVENTS, LINES
+from hub.centrifuge.unidirectional import MESSAGES as ONE_BY_ONE
 from tests.hub.centrifuge.literals import COMMANDS, PUSHES, REPLIES
 
 #: Without a transport's frame around.
 JSON = JsonFormat(bytes)
 PROTOBUF = ProtobufFormat(bytes)
 FORMATS: list[WireFormat] = [JSON, PROTOBUF]
+PUSHED = PushFormat(bytes)
 
 
 def whole(message: str, sent: dict[str, Any]) -> dict[str, Any]:
@@ -66,6 +71,63 @@ def test_a_reply_is_written(text: str, binary: str, method: Method, result: dict
 def test_a_push_is_written(text: str, binary: str, kind: Push, channel: str, content: dict[str, Any]) -> None:
     assert JSON.push(channel, kind, content) == text.encode()
     assert PROTOBUF.push(channel, kind, content).hex() == binary
+
+
+@pytest.mark.parametrize(("text", "binary", "kind", "channel", "content"), PUSHES)
+def test_who_only_listens_is_sent_the_push_alone(
+    text: str, binary: str, kind: Push, channel: str, content: dict[str, Any]
+) -> None:
+    assert b'{"push":%b}' % PUSHED.push(channel, kind, content) == text.encode()
+    if kind == "connect":
+        assert PUSHED.reply(1, "connect", content) == PUSHED.push(channel, kind, content)
+
+
+RESULT = {"client": "u", "version": "6", "subs": {"c": {"offset": 7}}, "ping": 25, "session": "s", "node": ""}
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda format: format.ping, b"{}"),
+        (
+            lambda format: format.publication_push("c", b'{"a":1}', 7),
+            b'{"channel":"c","pub":{"data":{"a":1},"offset":7}}',
+        ),
+        (
+            lambda format: format.reply(1, "connect", RESULT),
+            b'{"connect":{"client":"u","version":"6","subs":{"c":{"offset":7}},"ping":25,"session":"s"}}',
+        ),
+    ],
+)
+def test_a_frame_for_who_only_listens_is_one_message(make: Callable[[WireFormat], bytes], message: bytes) -> None:
+    assert ONE_BY_ONE.frame(make(ONE_BY_ONE)) == b"\x81%c%b" % (len(message), message)
+    assert EVENTS.frame(make(EVENTS)) == b"data: %b\n\n" % message
+    assert LINES.frame(make(LINES)) == message + b"\n"
+
+
+def test_a_farewell_is_the_last_frame() -> None:
+    assert EVENTS.farewell(3001, "shutdown") == b'data: {"disconnect":{"code":3001,"reason":"shutdown"}}\n\n'
+    assert JSON.farewell(3001, "shutdown") == b'{"push":{"disconnect":{"code":3001,"reason":"shutdown"}}}'
+    assert PROTOBUF.farewell(3001, "shutdown").hex() == "11220f5a0d08b917120873687574646f776e"
+    with pytest.raises(ValueError, match="subscribe"):
+        PUSHED.reply(1, "subscribe", {})
+
+
+def test_a_connect_request_stands_alone() -> None:
+    text = next(text for text, _, method, sent in COMMANDS if method == "connect" and sent)
+    alone = text.removeprefix('{"id":1,"connect":').removesuffix("}")
+    for frame in (alone, alone.encode(), f" {alone}\r\n"):
+        assert PUSHED.decode(frame) == JSON.decode(text)
+    for empty in ("{}", "null", " null\n", '{"newer":1}'):
+        assert PUSHED.decode(empty) == JSON.decode('{"id":1,"connect":{}}')
+
+
+@pytest.mark.parametrize(
+    "frame", ["", " ", "[]", "7", "{", "{}{}", '{"token":1}', '{"subs":[]}', '{"subs":{"c":null}}']
+)
+def test_what_is_no_connect_request(frame: str) -> None:
+    with pytest.raises(Malformed):
+        PUSHED.decode(frame)
 
 
 def test_a_refusal_is_written() -> None:

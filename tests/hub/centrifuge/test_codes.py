@@ -33,3 +33,8 @@ def test_only_these_errors_are_temporary() -> None:
 
 def test_reasons_fit_a_close_frame_and_are_no_json() -> None:
     assert all(len(close.reason) < 124 and close.reason[0].isalpha() for close in CLOSES)
+
+
+def test_who_can_be_told_no_error_is_told_a_close() -> None:
+    told = {error.code: codes.instead(error).code for error in ERRORS}
+    assert told == {code: 3004 for code in told} | {101: 3501, 103: 3507, 109: 3005, 110: 3005, 111: 3013}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from hub.centrifuge import codes
 from hub.centrifuge.node import NODE
 from settings import Settings
 from tests.hub.centrifuge.test_streams import STREAMS, streaming
@@ -33,11 +34,13 @@ SECTIONS: dict[str, Any] = {
 
 
 @asynccontextmanager
-async def two(settings: Settings, tmp_path: Path) -> AsyncIterator[tuple[Node, Node]]:
+async def two(
+    settings: Settings, tmp_path: Path, sections: dict[str, Any] = SECTIONS
+) -> AsyncIterator[tuple[Node, Node]]:
     """Two nodes that know of each other."""
     async with (
-        configured(settings, tmp_path, sections=SECTIONS) as one,
-        configured(settings, tmp_path, sections=SECTIONS) as other,
+        configured(settings, tmp_path, sections=sections) as one,
+        configured(settings, tmp_path, sections=sections) as other,
     ):
         async with asyncio.timeout(20):
             while not all(len(hub.app[NODE].control.nodes()) == 2 for hub in (one, other)):
@@ -114,3 +117,35 @@ async def test_an_order_reaches_the_clients_of_all_nodes(settings: Settings, tmp
             assert (await until(client, "unsubscribe"))["code"] == 2000
         await node.control.order("disconnect", {"user": "u1"})
         assert [await client.closed() for client in (first, second)] == [3503, 3503]
+
+
+async def test_of_a_user_s_connections_the_newest_stays_wherever_it_is(settings: Settings, tmp_path: Path) -> None:
+    await prepare(settings)
+    only = {"subscribe_to_user_personal_channel": {"enabled": True, "single_connection": True}}
+    async with (
+        configured(settings, tmp_path, **only) as one,
+        configured(settings, tmp_path, **only) as other,
+        AsyncExitStack() as stack,
+    ):
+        bystander = await stack.enter_async_context(raw(one))
+        await bystander.connected(connection_token("u2"))
+        clients = [await stack.enter_async_context(raw(hub)) for hub in (one, other, one, other, one)]
+        await asyncio.gather(*(client.say({"id": 1, "connect": {"token": connection_token()}}) for client in clients))
+        ends = [asyncio.create_task(client.closed()) for client in clients]
+        closed: set[asyncio.Task[int | None]] = set()
+        async with asyncio.timeout(20):
+            while len(closed) < 4:
+                closed, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.sleep(0.01)
+        assert {end.result() for end in closed} == {codes.CONNECTION_LIMIT.code}
+        (stays,) = [client for client, end in zip(clients, ends, strict=True) if not end.done()]
+        for end in ends:
+            end.cancel()
+        async with asyncio.timeout(20):
+            while len(one.app[NODE].clients) + len(other.app[NODE].clients) > 2:
+                await asyncio.sleep(0.01)
+        last = await stack.enter_async_context(raw(one))
+        await last.connected(connection_token())
+        assert await stays.closed() == codes.CONNECTION_LIMIT.code
+        await bystander.ask(2, ping={})
+        await last.ask(2, ping={})

@@ -335,6 +335,19 @@ async def test_subscriptions_of_the_server_come_with_the_connect_reply_and_go_on
             assert (await client.hear())["push"]["pub"] == {"data": 4, "offset": 4}
 
 
+async def test_a_client_may_name_channels_as_it_connects(settings: Settings, tmp_path: Path) -> None:
+    await prepare(settings)
+    asked: dict[str, Any] = {name: {} for name in ("chat:1", "closed:1", "room:#u2", "lead:1")}
+    async with configured(settings, tmp_path) as hub:
+        async with raw(hub) as client:
+            connect = (await client.ask(1, connect={"token": connection_token(), "subs": asked}))["connect"]
+            assert set(connect["subs"]) == {"chat:1", "own:#u1"}
+            assert (await client.ask(2, subscribe={"channel": "chat:1"}))["error"]["code"] == 105
+        async with raw(hub) as client:
+            await client.say({"id": 1, "connect": {"token": connection_token(), "subs": {"nowhere:1": {}}}})
+            assert await client.closed() == 3501
+
+
 async def test_a_token_does_not_open_the_channels_of_the_crm(settings: Settings, tmp_path: Path) -> None:
     users = await prepare(settings)
     rep = str(users["sales_rep"])
@@ -485,3 +498,26 @@ async def test_a_node_and_a_user_have_only_so_many_connections(settings: Setting
             except aiohttp.WSServerHandshakeError as error:
                 statuses.append(error.status)
         assert {101, 503} == set(statuses)
+
+
+async def test_commands_are_done_beside_each_other_only_up_to_a_limit(settings: Settings, tmp_path: Path) -> None:
+    await prepare(settings)
+    publish = {"channel": "chat:1", "data": 1}
+    asked: list[dict[str, Any]] = [*({"id": id, "publish": publish} for id in (3, 4, 5)), {"id": 6, "ping": {}}]
+
+    async def answers(concurrency: int) -> list[int]:
+        async with configured(settings, tmp_path, concurrency=concurrency) as hub, raw(hub) as client:
+            await client.connected(connection_token())
+            await client.ask(2, subscribe={"channel": "chat:1"})
+            await client.say(*asked)
+            ids: list[int] = []
+            while len(ids) < len(asked):
+                if (id := (await client.hear()).get("id")) is not None:
+                    ids.append(id)
+            return ids
+
+    assert await answers(0) == [3, 4, 5, 6]
+    assert (await answers(3))[0] == 6
+    two = await answers(2)
+    assert two.index(6) == 1 or two.index(6) == 2
+    assert sorted(two) == [3, 4, 5, 6]
