@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Protocol
 
 from actors.log import Record
+from actors.traffic import Traffic
 
 #: A page of history ends with the publication that brings its payloads to this many bytes.
 PAGE_BYTES = 256 * 1024
@@ -20,14 +21,31 @@ PAGE_BYTES = 256 * 1024
 OVERHEAD = 890
 
 
-class Codec(Protocol):
-    """One wire format, shared by all its sessions. Frames are ready bytes: put one after the other they still are.
+class Encoder(Protocol):
+    """Makes bytes of a publication that are kept with it, once for all who need them.
 
     Never raises: whatever stands in the log must have some frame.
     """
 
-    def publication(self, publication: Publication) -> bytes:
-        """The frame that carries a publication."""
+    def publication(self, publication: Publication, previous: Publication | None) -> bytes:
+        """What carries a publication. `previous` is the channel's publication before it, None if it is not at hand."""
+
+
+class Codec(Encoder, Protocol):
+    """One wire format, shared by all its sessions. Frames are ready bytes: put one after the other they still are.
+
+    One that says less to who has the publication before (by a delta) is two: sessions change from one to the other.
+    """
+
+    @property
+    def sent(self) -> Traffic:
+        """What its sessions were given."""
+
+    def after(self, sent: bool) -> Codec:
+        """The codec of a session's next publication: itself, or the one for who was (not) sent the publication before.
+
+        A subscription begins with the codec for who was not.
+        """
 
     def position(self, channel: str, epoch: str, offset: int) -> bytes:
         """The frame that tells a session where it stands when it was not allowed to see what came; empty for none."""
@@ -55,7 +73,7 @@ class Retention:
 
 
 class Publication:
-    """A record with its number. Each codec encodes it once."""
+    """A record with its number. Each encoder encodes it once."""
 
     __slots__ = ("_frames", "_memory", "offset", "record", "time")
 
@@ -65,14 +83,14 @@ class Publication:
         self.offset = offset
         #: Partition time in ms when it was remembered.
         self.time = 0
-        self._frames: dict[Codec, bytes] = {}
+        self._frames: dict[Encoder, bytes] = {}
         self._memory: Memory | None = None
 
-    def frame(self, codec: Codec) -> bytes:
+    def frame(self, encoder: Encoder, previous: Publication | None = None) -> bytes:
         """The ready frame, the same bytes for every session of the codec."""
-        frame = self._frames.get(codec)
+        frame = self._frames.get(encoder)
         if frame is None:
-            frame = self._frames[codec] = codec.publication(self)
+            frame = self._frames[encoder] = encoder.publication(self, previous)
             if self._memory is not None:
                 self._memory.size += len(frame)
         return frame
@@ -142,6 +160,13 @@ class Memory:
             if size >= PAGE_BYTES:
                 break
         return page
+
+    def get(self, channel: str, offset: int) -> Publication | None:
+        """The publication of that number, if it is at hand."""
+        remembered = self._channels.get(channel)
+        if remembered is None or not remembered[0].offset <= offset <= remembered[-1].offset:
+            return None
+        return remembered[offset - remembered[0].offset]
 
     def oldest(self, channel: str) -> Publication | None:
         """The oldest remembered publication of a channel."""

@@ -1,7 +1,7 @@
 """Delivery: who listens to a channel, and the one loop that hands ready frames to them.
 
 A live cursor stands at the channel's top and gets every batch as it comes: one call, one write of bytes that all
-sessions with the same codec and the same sight share. A session whose socket is full falls behind: its cursor remembers
+cursors with the same codec and the same sight share. A session whose socket is full falls behind: its cursor remembers
 an offset, nothing is queued for it, and nobody waits.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from actors.channel import Codec, Publication
+from actors.traffic import Standing
 
 if TYPE_CHECKING:
     from actors.session import Session
@@ -25,11 +26,13 @@ Admits = Callable[[bytes], bool]
 class Cursor:
     """One session's place in one channel."""
 
-    __slots__ = ("channel", "epoch", "live", "offset", "resuming", "session", "withheld")
+    __slots__ = ("channel", "codec", "epoch", "live", "offset", "resuming", "session", "withheld")
 
-    def __init__(self, session: Session, channel: str) -> None:
+    def __init__(self, session: Session, channel: str, codec: Codec) -> None:
         self.session = session
         self.channel = channel
+        #: Of what follows its place; it tells whether the session was sent the publication before.
+        self.codec = codec
         self.epoch = ""
         #: The last publication it is past; only kept up while it is not live.
         self.offset = 0
@@ -40,15 +43,20 @@ class Cursor:
         #: Publications it was not allowed to see since it was last sent anything.
         self.withheld = 0
 
-    def offer(self, batch: Sequence[Publication]) -> bool:
+    def offer(self, batch: Sequence[Publication], previous: Publication | None = None) -> bool:
         """Hand over the publications after its offset, as far as the session may see them, and move past them.
 
-        False, and nothing is changed, if the session takes no more now.
+        `previous` is the publication before the batch, if it is at hand. False, and nothing is changed, if the session
+        takes no more now.
         """
         session = self.session
         sight = _sight(session.admits, batch)
-        if any(sight) and not session.deliver(_join(session.codec, batch, sight)):
-            return False
+        frames, after = _join(self.codec, batch, previous, sight)
+        if frames:
+            if not session.deliver(frames):
+                return False
+            self.codec.sent.add(sum(sight), len(frames))
+        self.codec = after
         trailing = _trailing(sight)
         self.withheld = trailing if any(sight) else self.withheld + trailing
         self.offset = batch[-1].offset
@@ -63,15 +71,18 @@ class Cursor:
         """Tell the session where it stands, if at least so many publications were withheld from it."""
         if self.withheld < at_least:
             return
-        frame = self.session.codec.position(self.channel, self.epoch, offset)
+        frame = self.codec.position(self.channel, self.epoch, offset)
         if not frame or self.session.deliver(frame, due):
             self.withheld = 0
+            self.codec.sent.add(bool(frame), len(frame))
 
 
 class Listeners:
     """The cursors on one channel."""
 
-    def __init__(self) -> None:
+    def __init__(self, standing: Standing) -> None:
+        """`standing` counts them, together with those on other channels."""
+        self._standing = standing
         #: They stand at the top.
         self._live: dict[Codec, dict[Cursor, None]] = {}
         #: They have an offset of their own.
@@ -91,25 +102,29 @@ class Listeners:
     def follow(self, cursor: Cursor) -> None:
         """Let a cursor that stands at the top get each batch as it comes."""
         self.remove(cursor)
-        self._live.setdefault(cursor.session.codec, {})[cursor] = None
+        self._live.setdefault(cursor.codec, {})[cursor] = None
         cursor.live = True
         cursor.resuming = False
+        self._standing.live += 1
 
     def wait(self, cursor: Cursor) -> None:
         """Let a cursor stand at its offset until its session brings it on."""
         self.remove(cursor)
         self._behind[cursor] = None
         cursor.session.behind[cursor] = None
+        self._standing.behind += 1
 
     def remove(self, cursor: Cursor) -> None:
         """Forget a cursor."""
-        codec = cursor.session.codec
         if cursor.live:
-            del self._live[codec][cursor]
-            if not self._live[codec]:
-                del self._live[codec]
-        cursor.live = False
-        self._behind.pop(cursor, None)
+            del self._live[cursor.codec][cursor]
+            if not self._live[cursor.codec]:
+                del self._live[cursor.codec]
+            cursor.live = False
+            self._standing.live -= 1
+        elif cursor in self._behind:
+            del self._behind[cursor]
+            self._standing.behind -= 1
         cursor.session.behind.pop(cursor, None)
 
     def renew(self, epoch: str) -> None:
@@ -121,57 +136,79 @@ class Listeners:
                 session.lost(cursor)
             else:
                 cursor.epoch = epoch
-                session.send(session.codec.position(cursor.channel, epoch, 0))
+                session.send(cursor.codec.position(cursor.channel, epoch, 0))
 
-    def deliver(self, batch: Sequence[Publication], due: list[Session] | None) -> int:
+    def deliver(self, batch: Sequence[Publication], previous: Publication | None, due: list[Session] | None) -> int:
         """Hand a batch to every live cursor; who takes no more falls behind, to before the batch.
 
-        With `due`, sessions gather it and those that must be flushed are added there. Returns how many sessions stood
-        at the top.
+        `previous` is the publication before the batch, if it is at hand. With `due`, sessions gather it and those that
+        must be flushed are added there. Returns how many sessions stood at the top.
         """
         restricted = any(publication.record.audience is not None for publication in batch)
         reached = 0
+        changed: dict[Cursor, Codec] = {}
         for codec, cursors in list(self._live.items()):
             reached += len(cursors)
             if restricted:
-                full = _deliver_restricted(codec, cursors, batch, due)
+                full = _deliver_restricted(codec, cursors, batch, previous, due, changed)
             else:
-                frames = _join(codec, batch, ())
+                frames, after = _join(codec, batch, previous, ())
                 full = [cursor for cursor in cursors if not cursor.session.deliver(frames, due)]
+                taken = len(cursors) - len(full)
+                codec.sent.add(taken * len(batch), taken * len(frames))
+                if after is not codec:
+                    changed.update(dict.fromkeys(cursors, after))
             for cursor in full:
+                self._standing.fell += not cursor.session.closed
                 cursor.offset = batch[0].offset - 1
                 self.wait(cursor)
+        for cursor, codec in changed.items():
+            if cursor.live:
+                self.remove(cursor)
+                cursor.codec = codec
+                self.follow(cursor)
         return reached
 
 
 def _deliver_restricted(
-    codec: Codec, cursors: Iterable[Cursor], batch: Sequence[Publication], due: list[Session] | None
+    codec: Codec,
+    cursors: Iterable[Cursor],
+    batch: Sequence[Publication],
+    previous: Publication | None,
+    due: list[Session] | None,
+    changed: dict[Cursor, Codec],
 ) -> list[Cursor]:
-    """Hand each cursor what its session may see; returns those that take no more.
+    """Hand each cursor what its session may see; returns those that take no more. `changed` is given new codecs.
 
     Who may see what is judged once per viewer, and joined once for all who may see the same.
     """
     full: list[Cursor] = []
-    viewers: dict[Admits, tuple[bytes, int]] = {}
-    shared: dict[tuple[bool, ...], tuple[bytes, int]] = {}
+    viewers: dict[Admits, tuple[bytes, Codec, int, int]] = {}
+    shared: dict[tuple[bool, ...], tuple[bytes, Codec, int, int]] = {}
+    messages = size = 0
     for cursor in cursors:
         session = cursor.session
         known = viewers.get(session.admits)
         if known is None:
             sight = _sight(session.admits, batch)
             if sight not in shared:
-                shared[sight] = _join(codec, batch, sight), _trailing(sight)
+                shared[sight] = *_join(codec, batch, previous, sight), sum(sight), _trailing(sight)
             known = viewers[session.admits] = shared[sight]
-        frames, trailing = known
+        frames, after, seen, trailing = known
         if not frames:
             cursor.withheld += trailing
         elif session.deliver(frames, due):
             cursor.withheld = trailing
+            messages += seen
+            size += len(frames)
         else:
             full.append(cursor)
             continue
+        if after is not codec:
+            changed[cursor] = after
         if cursor.withheld >= WITHHELD:
             cursor.notice(WITHHELD, batch[-1].offset, due)
+    codec.sent.add(messages, size)
     return full
 
 
@@ -180,9 +217,19 @@ def _sight(admits: Admits, batch: Sequence[Publication]) -> tuple[bool, ...]:
     return tuple([p.record.audience is None or admits(p.record.audience) for p in batch])
 
 
-def _join(codec: Codec, batch: Sequence[Publication], sight: tuple[bool, ...]) -> bytes:
-    """The frames of a batch as one piece; an empty sight sees all. A single frame is not copied."""
-    return b"".join([p.frame(codec) for p, seen in zip(batch, sight or (True,) * len(batch), strict=True) if seen])
+def _join(
+    codec: Codec, batch: Sequence[Publication], previous: Publication | None, sight: tuple[bool, ...]
+) -> tuple[bytes, Codec]:
+    """The frames of a batch as one piece, and the codec of what follows; an empty sight sees all.
+
+    A single frame is not copied.
+    """
+    frames: list[bytes] = []
+    for publication, seen in zip(batch, sight or (True,) * len(batch), strict=True):
+        if seen:
+            frames.append(publication.frame(codec, previous))
+        codec, previous = codec.after(seen), publication
+    return b"".join(frames), codec
 
 
 def _trailing(sight: Sequence[bool]) -> int:

@@ -62,6 +62,8 @@ class Record:
     #: no version, and always counts.
     version: int = 0
     version_epoch: str = ""
+    #: Of one from outside: whether clients that asked for deltas may be sent one.
+    delta: bool = False
 
 
 class Position(NamedTuple):

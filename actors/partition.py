@@ -7,6 +7,7 @@ always followed by exactly what came after it, and a cursor that has caught up m
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ from actors.messages import (
     TakeSnapshot,
     Unsubscribe,
 )  # fmt: skip
+from actors.traffic import Spread, Standing
 
 if TYPE_CHECKING:
     from actors.session import Session
@@ -45,6 +47,9 @@ PAGE = 256
 
 #: A batch is delivered when its payloads come to this many bytes, so that no transport is given more at a time.
 BATCH_BYTES = 256 * 1024
+
+#: Upper ends, in seconds, of the ranges by which lags are counted.
+LAGS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class Partition(Actor):
@@ -77,6 +82,10 @@ class Partition(Actor):
         self._told = -1
         #: Batches handed to sessions since the start.
         self.deliveries = 0
+        #: Where the cursors on its channels stand.
+        self.standing = Standing()
+        #: Seconds from a record's Kafka timestamp until its frames were written, for each one that somebody got live.
+        self.lag = Spread(LAGS)
         self._handlers: dict[type[Message[Any]], Callable[[Any], Any]] = {
             Apply: self._apply,
             Subscribe: self._subscribe,
@@ -97,7 +106,7 @@ class Partition(Actor):
     @property
     def listeners(self) -> int:
         """Cursors on its channels."""
-        return sum(map(len, self._listeners.values()))
+        return self.standing.live + self.standing.behind
 
     @property
     def channels(self) -> int:
@@ -151,10 +160,19 @@ class Partition(Actor):
     def _deliver(self, batch: Mapping[str, Sequence[Publication]]) -> None:
         """One write per session: straight away if only one channel has something, else gathered first."""
         due: list[Session] | None = [] if len(batch) > 1 else None
+        delivered: list[Publication] = []
         for channel, publications in batch.items():
-            self.deliveries += self._listeners[channel].deliver(publications, due)
+            previous = self._memory.get(channel, publications[0].offset - 1)
+            reached = self._listeners[channel].deliver(publications, previous, due)
+            self.deliveries += reached
+            if reached:
+                delivered += publications
         for session in due or ():
             session.flush()
+        now = time.time()
+        for publication in delivered:
+            # The clocks of two machines: what came before it was sent came at once.
+            self.lag.add(max(0.0, now - publication.record.timestamp / 1000))
 
     def _remember_again(self, record: Record) -> None:
         known = self._remembered.pop(record.offset, None)
@@ -212,8 +230,10 @@ class Partition(Actor):
         """Greet, and let a cursor follow from this number."""
         top = self._state.top(cursor.channel)
         cursor.epoch, cursor.offset = top.epoch, offset
+        given = subscribed.publications
+        cursor.codec = cursor.codec.after(bool(given) and given[-1].offset == offset)
         cursor.session.send(greet(subscribed))
-        listeners = self._listeners.setdefault(cursor.channel, Listeners())
+        listeners = self._listeners.setdefault(cursor.channel, Listeners(self.standing))
         if offset == top.offset:
             listeners.follow(cursor)
         else:
@@ -234,7 +254,7 @@ class Partition(Actor):
             page = self._memory.read(cursor.channel, cursor.offset, PAGE)
             if page is None:
                 return self._gap(cursor.channel, top, cursor.offset)
-            cursor.offer(page)
+            cursor.offer(page, self._memory.get(cursor.channel, cursor.offset))
         cursor.notice(WITHHELD, cursor.offset)
         if cursor.offset == top.offset:
             cursor.notice(1, cursor.offset)

@@ -9,7 +9,6 @@ Frames that are no publications (replies, pongs) wait in a small queue, which al
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -74,18 +73,19 @@ class Session:
         lost: Callable[[str], None] | None = None,
         queue_bytes: int = QUEUE_BYTES,
     ) -> None:
-        """`admits` must not raise; sessions of one viewer should share it, then an audience is judged once for them.
+        """`codec` is that of subscriptions which are given none. `admits` must not raise; sessions of one viewer should
+        share it, then an audience is judged once for them.
 
         `partition` knows the actor that owns a channel. `lost` is told when a channel began anew, so that the session
         no longer listens to it; without it the session is closed. `queue_bytes` of replies may wait for a transport
         that takes no more.
         """
-        self.codec = codec
         self.admits = admits
         #: By channel.
         self.cursors: dict[str, Cursor] = {}
         #: Cursors that are not live; the partitions keep it.
         self.behind: dict[Cursor, None] = {}
+        self._codec = codec
         self._transport = transport
         self._partition = partition
         self._scan = scan
@@ -94,21 +94,24 @@ class Session:
         #: Whether it stopped receiving: the transport is full, or the session closed.
         self._held = False
         self._closed = False
-        self._queue: deque[bytes] = deque()
+        self._queue: list[bytes] = []
         self._queued = 0
         self._gathered: list[bytes] = []
         self._catching_up: asyncio.Task[None] | None = None
 
     # What its owner calls.
 
-    async def subscribe(self, channel: str, *, since: Position | None = None, greet: Greet) -> Subscribed:
+    async def subscribe(
+        self, channel: str, *, since: Position | None = None, greet: Greet, codec: Codec | None = None
+    ) -> Subscribed:
         """Listen to a channel, from the top or from where the client left; what followed since comes in pages.
 
-        Raises AlreadySubscribed, ActorStopped, or what scanning the log raises beside OutOfReach.
+        Its publications have this `codec`, if one is given. Raises AlreadySubscribed, ActorStopped, or what scanning
+        the log raises beside OutOfReach.
         """
         if channel in self.cursors:
             raise AlreadySubscribed(channel)
-        cursor = self.cursors[channel] = Cursor(self, channel)
+        cursor = self.cursors[channel] = Cursor(self, channel, codec or self._codec)
         partition = self._partition(channel)
         try:
             answer = await partition.ask(Subscribe(cursor=cursor, since=since, greet=greet))
@@ -121,7 +124,14 @@ class Session:
         return answer
 
     async def recover(
-        self, channel: str, *, since: Position, limit: int, latest: bool = False, greet: Greet
+        self,
+        channel: str,
+        *,
+        since: Position,
+        limit: int,
+        latest: bool = False,
+        greet: Greet,
+        codec: Codec | None = None,
     ) -> Subscribed:
         """Listen to a channel from the top, with all that followed `since` in the greeting, or nothing of it.
 
@@ -131,7 +141,7 @@ class Session:
         """
         if channel in self.cursors:
             raise AlreadySubscribed(channel)
-        cursor = self.cursors[channel] = Cursor(self, channel)
+        cursor = self.cursors[channel] = Cursor(self, channel, codec or self._codec)
         try:
             answer = await self._recover(Recover(
                 cursor=cursor, since=since, at=since.offset, found=(), limit=limit, latest=latest, greet=greet
@@ -165,7 +175,10 @@ class Session:
 
     def send(self, frame: bytes) -> None:
         """Send a frame that is no publication. If too much waits already, the session is closed as slow."""
-        if not frame or self.deliver(frame) or self._closed:
+        if not frame or self._closed:
+            return
+        if self.deliver(frame):
+            self._codec.sent.add(1, len(frame))
             return
         self._queue.append(frame)
         self._queued += len(frame)
@@ -181,16 +194,21 @@ class Session:
         if not self._closed:
             if frame:
                 self._transport.write(frame)
+                self._codec.sent.add(1, len(frame))
             self.resumed()
 
     def resumed(self) -> None:
         """The transport takes more again: send what waits, then go on where the cursors stand."""
         if self._closed:
             return
-        while self._queue and self._transport.writable():
-            frame = self._queue.popleft()
+        taken = 0
+        while taken < len(self._queue) and self._transport.writable():
+            frame = self._queue[taken]
+            taken += 1
             self._queued -= len(frame)
             self._transport.write(frame)
+            self._codec.sent.add(1, len(frame))
+        del self._queue[:taken]
         self._held = bool(self._queue) or not self._transport.writable()
         self._go_on()
 

@@ -21,6 +21,7 @@ from actors.messages import Apply, Gap, Subscribed
 from actors.partition import Partition
 from actors.session import OutOfReach, Session
 from actors.snapshot import decode, encode
+from actors.traffic import Traffic
 
 
 class Sink:
@@ -42,8 +43,13 @@ class Sink:
 class Plain:
     """Frames as the plain endpoints have them, near enough."""
 
-    def publication(self, publication: Publication) -> bytes:
+    sent = Traffic()
+
+    def publication(self, publication: Publication, previous: Publication | None) -> bytes:
         return b'%b,"offset":%d}' % (publication.record.payload[:-1], publication.offset)
+
+    def after(self, sent: bool) -> Plain:
+        return self
 
     def position(self, channel: str, epoch: str, offset: int) -> bytes:
         return b""

@@ -13,7 +13,6 @@ import structlog
 from aiohttp import web
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
-from prometheus_client import Gauge
 
 from actors.channel import Publication, Retention
 from actors.log import Position, State
@@ -47,8 +46,6 @@ SCANS = 2
 
 #: Records a starting node reads again to remember what was remembered before.
 READ_BACK = 20_000
-
-DELIVERIES = Gauge("hub_deliveries", "Batches handed to sessions since the start")
 
 
 class Fold:
@@ -235,7 +232,6 @@ async def folding(settings: Settings, pool: asyncpg.Pool, retention: Callable[[s
             await partition.start()
         for scan in scans:
             stack.push_async_callback(scan.stop)
-        DELIVERIES.set_function(lambda: sum(partition.deliveries for partition in partitions))
         fold = Fold(current, pool, consumer, topic, partitions, tail, snapshots, scans)
         running = asyncio.create_task(fold.run())
         try:

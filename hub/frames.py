@@ -10,8 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+from prometheus_client import Counter
 
 from actors.channel import Publication
+from actors.traffic import Traffic
+
+MALFORMED = Counter("hub_malformed_total", "Frames of clients that could not be read", ["protocol"])
 
 #: First bytes of unfragmented frames.
 TEXT, BINARY = 0x81, 0x82
@@ -44,12 +48,19 @@ def message(content: dict[str, Any]) -> bytes:
 class Plain:
     """The codec of the plain endpoints. There is one, PLAIN, so that every frame is encoded once."""
 
-    def publication(self, publication: Publication) -> bytes:
+    name = "plain"
+    sent, received = Traffic(), Traffic()
+
+    def publication(self, publication: Publication, previous: Publication | None) -> bytes:
         """A publication's frame. An agent's record that is no object is shown like one from outside."""
         record = publication.record
         if record.kind == "frame" and record.payload.startswith(b"{"):
             return agent_frame(record.payload, publication.offset)
         return outside_frame(record.channel, record.payload, publication.offset)
+
+    def after(self, sent: bool) -> Plain:
+        """Itself: nothing depends on what was sent before."""
+        return self
 
     def position(self, channel: str, epoch: str, offset: int) -> bytes:
         """Where a session stands that was not allowed to see what came, or whose channel was just made."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from hub.control import CONTROL
 from hub.fold import FOLD
+from hub.metrics import exposition
 from hub.responses import respond
 
 
@@ -29,6 +30,6 @@ async def ready(request: web.Request) -> web.Response:
     return respond(body, status=200 if ready else 503)
 
 
-async def metrics(_request: web.Request) -> web.Response:
+async def metrics(request: web.Request) -> web.Response:
     """All metrics of the process, for Prometheus."""
-    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    return web.Response(body=exposition(request.app), headers={"Content-Type": CONTENT_TYPE_LATEST})

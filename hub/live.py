@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from hub import control, fold, publish, rights, sessions
+from hub import control, fold, metrics, publish, rights, sessions
 from hub.centrifuge import api, api_consumer, from_nodes, node
 
 
 def add(app: web.Application) -> None:
     """Give an application its real-time half."""
     app.cleanup_ctx.append(fold.keep_folding)
+    app.cleanup_ctx.append(metrics.keep)
     app.cleanup_ctx.append(publish.keep_publishing)
     app.cleanup_ctx.append(sessions.keep)
     app.cleanup_ctx.append(rights.keep_rights)

@@ -58,6 +58,10 @@ class ChannelOptions:
     allow_recovery: bool = False
     #: `cache` recovers the last publication alone; empty is `stream`.
     force_recovery_mode: Literal["", "stream", "cache"] = ""
+    #: What a subscription may ask for, to be sent deltas to the publication before; and whether all that is published
+    #: from outside may be sent so, or only what its publisher marked.
+    allowed_delta_types: tuple[Literal["fossil"], ...] = ()
+    delta_publish: bool = False
     #: Who is there; joining and leaving; whether the latter is told to clients that did not ask.
     presence: bool = False
     join_leave: bool = False
@@ -108,6 +112,8 @@ CRM_OPTIONS = ChannelOptions(
     history_ttl=24 * 3600.0,
     force_positioning=True,
     force_recovery=True,
+    allowed_delta_types=("fossil",),
+    delta_publish=True,
     allow_history_for_subscriber=True,
 )
 

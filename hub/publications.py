@@ -45,6 +45,7 @@ def decode(record: ConsumerRecord[bytes | None, bytes | None]) -> Record:
         transient="ce_transient" in headers,
         version=_version(headers.get("ce_version")),
         version_epoch=_text(headers.get("ce_versionepoch")),
+        delta="ce_delta" in headers,
     )
 
 

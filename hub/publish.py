@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -82,6 +82,8 @@ class Publish:
     #: Counts only if its channel has seen no such or later version of the same epoch; 0 counts always.
     version: int = 0
     version_epoch: str = ""
+    #: May be sent as a delta to clients that asked for them.
+    delta: bool = False
 
 
 class Publisher:
@@ -134,6 +136,7 @@ def _headers(publish: Publish) -> Headers:
         transient=publish.transient,
         version=publish.version,
         version_epoch=publish.version_epoch,
+        delta=publish.delta,
     )
 
 
@@ -156,9 +159,10 @@ async def keep_publishing(app: web.Application) -> AsyncIterator[None]:
 async def publish(request: web.Request) -> web.Response:
     """Publish `data` on `channel`; answers its epoch and offset, or 202 with nulls while the fold is still behind."""
     wanted = parse(await read_object(request), request.headers.get("Idempotency-Key"))
-    if request.app[NAMESPACES].options(wanted.channel) is None:
+    options = request.app[NAMESPACES].options(wanted.channel)
+    if options is None:
         raise Invalid({"channel": [f"{wanted.channel} is in a namespace that is not configured."]})
-    place = await request.app[PUBLISHER].publish(wanted)
+    place = await request.app[PUBLISHER].publish(replace(wanted, delta=options.delta_publish))
     epoch, offset = place or (None, None)
     return respond({"epoch": epoch, "offset": offset}, status=200 if place else 202)
 

@@ -77,6 +77,9 @@ def guarded(handler: Handler, who: Who) -> Handler:
                 raise Forbidden
         return await handler(request)
 
+    if who.lasting and not who.signed_in:
+        return handler
+
     async def timely(request: web.Request) -> web.StreamResponse:
         return await patience.within(PATIENCE, admitted(request))
 
@@ -91,8 +94,8 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
     except ValueError:
         request_id = str(uuid4())
     request[REQUEST_ID] = request_id
-    with structlog.contextvars.bound_contextvars(request_id=request_id):
-        return await handler(request)
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+    return await handler(request)
 
 
 async def name_response(request: web.Request, response: web.StreamResponse) -> None:

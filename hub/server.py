@@ -31,6 +31,10 @@ log = structlog.get_logger()
 #: hold one each.
 ORM_CONNECTIONS, POOL_CONNECTIONS = 10, 11
 
+#: Connections the kernel holds until the node takes them: of a storm of clients that do not fit, each waits for seconds
+#: until it tries again.
+BACKLOG = 4096
+
 #: Seconds that requests have to finish when the node stops.
 DRAIN = 10.0
 
@@ -87,7 +91,7 @@ async def run(settings: Settings) -> None:
 
 async def _listen(runner: web.AppRunner, settings: Settings) -> None:
     try:
-        await web.TCPSite(runner, settings.host, settings.port).start()
+        await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise SettingsError(f"Port {settings.port} on {settings.host} is taken; set HUB_PORT.") from None

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import contextmanager
 from itertools import islice
 
 import structlog
 from aiohttp import web
-from prometheus_client import Gauge
 
 from actors.closes import SHUTDOWN
 from actors.session import Session
@@ -23,8 +21,6 @@ log = structlog.get_logger()
 
 #: Sessions that are told to leave at a time, and seconds between.
 BATCH, PAUSE = 200, 0.05
-
-CONNECTIONS = Gauge("hub_connections", "Open sockets", ["endpoint"])
 
 
 class Sessions:
@@ -37,19 +33,16 @@ class Sessions:
     def __len__(self) -> int:
         return sum(map(len, self._of.values()))
 
-    @contextmanager
-    def connected(self, viewer: Viewer, session: Session, endpoint: str) -> Iterator[None]:
-        """Count a session while its socket is open."""
+    def enter(self, viewer: Viewer, session: Session) -> None:
+        """A socket has opened; `leave` must follow."""
         self._of.setdefault(viewer.id, {})[session] = viewer
-        CONNECTIONS.labels(endpoint).inc()
-        try:
-            yield
-        finally:
-            CONNECTIONS.labels(endpoint).dec()
-            sessions = self._of[viewer.id]
-            del sessions[session]
-            if not sessions:
-                del self._of[viewer.id]
+
+    def leave(self, viewer: Viewer, session: Session) -> None:
+        """It has ended."""
+        sessions = self._of[viewer.id]
+        del sessions[session]
+        if not sessions:
+            del self._of[viewer.id]
 
     @property
     def users(self) -> list[int]:

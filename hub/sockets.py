@@ -15,15 +15,15 @@ from functools import partial
 import orjson
 import structlog
 from aiohttp import WSMsgType, web
-from prometheus_client import Counter
 
 from actors import closes
 from actors.kernel import ActorError
 from actors.log import Position
 from actors.messages import Subscribed
 from actors.session import Session
-from hub import frames
+from hub import connections, frames, recoveries
 from hub.centrifuge.codes import BAD_REQUEST, EXPIRED
+from hub.ending import complete
 from hub.errors import Invalid, Unauthenticated, Unavailable
 from hub.fold import FOLD, Fold
 from hub.reading import mark_read
@@ -51,8 +51,6 @@ BEARER = "bearer"
 
 #: Seconds for which a role looked up before may be used again: sockets go on while Postgres is away.
 ROLE_WITHIN = 5.0
-
-CLOSES = Counter("hub_closes_total", "Sockets that ended, by close code", ["code"])
 
 
 async def notifications(request: web.Request) -> web.StreamResponse:
@@ -85,25 +83,32 @@ async def _serve(request: web.Request, endpoint: str, channel_of: Callable[[View
         scan=fold.scan,
     )
     transport.pipe.drained = session.resumed
+    connections.opened(endpoint)
+    request.app[SESSIONS].enter(viewer, session)
     expiry = _at(claims, partial(session.close, *EXPIRED))
     try:
-        with request.app[SESSIONS].connected(viewer, session, endpoint):
-            channel = channel_of(viewer)
-            await _subscribe(fold, session, channel, since)
-            await Conversation(session, viewer, request.remote).run(socket)
+        await _subscribe(fold, session, channel_of(viewer), since)
+        await Conversation(session, viewer, request.remote).run(socket)
     finally:
         expiry.cancel()
-        await session.leave()
-        await transport.ended()
-        CLOSES.labels(socket.close_code or 1006).inc()
+        request.app[SESSIONS].leave(viewer, session)
+        await complete(_leave(session, transport, socket, endpoint))
     return socket
+
+
+async def _leave(session: Session, transport: Transport, socket: web.WebSocketResponse, endpoint: str) -> None:
+    await session.leave()
+    await transport.ended()
+    connections.ended(endpoint, transport.code or socket.close_code)
 
 
 async def _subscribe(fold: Fold, session: Session, channel: str, since: Position | None) -> None:
     try:
         if since is not None:
             await fold.await_place(channel, since)
-        await session.subscribe(channel, since=since, greet=partial(_greet, channel))
+        subscribed = await session.subscribe(channel, since=since, greet=partial(_greet, channel))
+        if since is not None:
+            recoveries.count(subscribed.recovered)
     except (ActorError, ScanError) as error:
         log.warning("subscribe_failed", channel=channel, error=repr(error))
         session.close(*closes.INTERNAL)
@@ -136,6 +141,8 @@ class Conversation:
         async for message in socket:
             if message.type is WSMsgType.ERROR:
                 return
+            data = message.data.encode() if message.type is WSMsgType.TEXT else message.data
+            frames.PLAIN.received.add(1, len(data))
             mistake = await self._answer(message.data if message.type is WSMsgType.TEXT else None)
             if mistake is None:
                 self._mistakes = 0
@@ -151,9 +158,9 @@ class Conversation:
         try:
             content = None if text is None else orjson.loads(text)
         except orjson.JSONDecodeError:
-            return "Not valid JSON."
+            return _malformed("Not valid JSON.")
         if not isinstance(content, dict):
-            return "A message must be a JSON object in a text frame."
+            return _malformed("A message must be a JSON object in a text frame.")
         match content.get("type"):
             case "ping":
                 self._session.send(frames.message({"type": "pong", "timestamp": content.get("timestamp")}))
@@ -162,6 +169,11 @@ class Conversation:
                 return await mark_read(self._viewer, content.get("notification_id"), remote=self._remote)
             case _:
                 return "Unknown type. Allowed: ping, mark_read."
+
+
+def _malformed(mistake: str) -> str:
+    frames.MALFORMED.labels(frames.PLAIN.name).inc()
+    return mistake
 
 
 def offered(request: web.Request) -> Sequence[str]:

@@ -29,6 +29,8 @@ class Transport:
         self.pipe = Pipe(request)
         self._socket = socket
         self._farewell = farewell
+        #: Why it was closed from this side.
+        self.code: int | None = None
         self._closing: asyncio.Task[None] | None = None
 
     def write(self, data: bytes) -> None:
@@ -43,6 +45,7 @@ class Transport:
     def close(self, code: int, reason: str) -> None:
         """Close with a code. The first call decides; a peer that does not answer is cut off after CLOSE_GRACE."""
         if self._closing is None:
+            self.code = code
             if self._farewell is not None:
                 self.write(self._farewell(code, reason))
             self._closing = asyncio.create_task(self._close(code, reason))

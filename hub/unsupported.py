@@ -13,7 +13,6 @@ _LOG = "the log takes its place"
 _CLOSES = "a refused connection ends with one of the codes in docs/operating.md"
 
 _NOT_YET = "not built yet"
-_DELTAS = "publications are sent whole"
 
 _SECTIONS = {
     "http_server": "see HUB_HOST and HUB_PORT; TLS ends in front of the hub",
@@ -60,8 +59,6 @@ _OPTIONS = {
     "map_clients_presence_channel_prefix": "",
     "map_users_presence_channel_prefix": "",
     "auto_cache_recover": "",
-    "allowed_delta_types": _DELTAS,
-    "delta_publish": _DELTAS,
     "allow_tags_filter": "",
     "publication_data_format": "",
     "subscribe_proxy_enabled": _BACKEND,

@@ -151,12 +151,13 @@ def publication_headers(
     transient: bool = False,
     version: int = 0,
     version_epoch: str = "",
+    delta: bool = False,
 ) -> Headers:
     """Headers of a record on `hub.publications`. `id` tells repeats apart; `audience` is who may see it (JSON).
 
     The others are of publications from outside: `info` is the client that published (JSON), `tags` are texts by name
-    (JSON), a `transient` one is in no history, and one with a `version` counts only if its channel has seen no such or
-    later version of the same `version_epoch`.
+    (JSON), a `transient` one is in no history, one with a `version` counts only if its channel has seen no such or
+    later version of the same `version_epoch`, and one with `delta` may be sent as a delta.
     """
     headers: Headers = [
         ("ce_specversion", b"1.0"),
@@ -179,6 +180,8 @@ def publication_headers(
     if version:
         headers.append(("ce_version", str(version).encode()))
         headers.append(("ce_versionepoch", version_epoch.encode()))
+    if delta:
+        headers.append(("ce_delta", b"true"))
     return headers
 
 

@@ -49,11 +49,7 @@ def broadcast(given: Given) -> Call:
 
 
 def _wanted(given: Given, channel: str) -> Publish:
-    """What is to be said; an id that is empty is made for each channel. Raises Malformed or ApiError.
-
-    `delta` is accepted and changes nothing: who gets deltas is for the configuration and the subscriptions.
-    """
-    given.flag("delta")
+    """What is to be said; an id that is empty is made for each channel. Raises Malformed or ApiError."""
     tags = given.tags("tags")
     wanted = Publish(
         channel=channel,
@@ -63,6 +59,7 @@ def _wanted(given: Given, channel: str) -> Publish:
         transient=given.flag("skip_history"),
         version=given.whole("version"),
         version_epoch=given.text("version_epoch"),
+        delta=given.flag("delta"),
     )
     if not wanted.payload:
         raise bad("data is required")
@@ -78,9 +75,9 @@ def _wanted(given: Given, channel: str) -> Publish:
 async def _publish(api: Api, wanted: Publish) -> Result:
     if of_agents(wanted.channel):
         raise ApiError(OF_AGENTS)
-    api.options(wanted.channel)
+    delta = wanted.delta or api.options(wanted.channel).delta_publish
     try:
-        place = await api.publish(wanted if wanted.id else replace(wanted, id=str(uuid4())))
+        place = await api.publish(replace(wanted, id=wanted.id or str(uuid4()), delta=delta))
     except OutcomeUnknown:
         raise ApiError(OUTCOME_UNKNOWN) from None
     epoch, offset = place or ("", 0)

@@ -37,7 +37,13 @@ async def publish(client: Client, request: Content) -> Content:
         raise Refused(codes.LIMIT_EXCEEDED)
     subscription = client.subscriptions.get(channel)
     info = client.info(None if subscription is None else subscription.options.info)
-    wanted = Publish(channel=channel, payload=data, id=str(uuid4()), info=orjson.dumps(client_json(info)))
+    wanted = Publish(
+        channel=channel,
+        payload=data,
+        id=str(uuid4()),
+        info=orjson.dumps(client_json(info)),
+        delta=permissions.options_of(client, channel).delta_publish,
+    )
     try:
         await client.node.publisher.send(wanted)
     except OutcomeUnknown as error:

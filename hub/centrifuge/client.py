@@ -10,7 +10,6 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import ExitStack
 from uuid import uuid4
 
 import structlog
@@ -20,6 +19,7 @@ from actors.closes import INTERNAL, Close
 from actors.presence import ClientInfo
 from actors.session import Session
 from actors.session import Transport as SessionTransport
+from hub import connections, frames
 from hub.centrifuge import channel_commands, codes, permissions, rpc
 from hub.centrifuge.claims import SubscriptionOptions
 from hub.centrifuge.codec import Command, Content, Malformed, Method, Push, WireFormat
@@ -39,7 +39,7 @@ log = structlog.get_logger()
 #: Seconds a client has to close by itself after its connect command was refused.
 REFUSED_GRACE = 2.0
 
-CLOSES = Counter("hub_client_closes_total", "Centrifuge connections that ended, by close code", ["code"])
+COMMANDS = Counter("hub_commands_total", "Commands of clients; code 0 is no error", ["method", "code"])
 
 
 class Client:
@@ -84,7 +84,6 @@ class Client:
         )
         self.subscriptions = Subscriptions(self)
         self._pings = pings
-        self._registered = ExitStack()
         self._viewer: Viewer | None = None
         self._turn = asyncio.Lock()
         #: How many commands may be asked for beside each other; their answers come as they are ready.
@@ -92,7 +91,7 @@ class Client:
         self._refused = False
         self._awaiting_pong = False
         self._pinged = 0.0
-        self._orders: set[asyncio.Task[None]] = set()
+        self._orders: dict[asyncio.Task[None], None] = {}
         loop = asyncio.get_running_loop()
         self._alarm = loop.call_later(settings.stale_close_delay, self.end, codes.STALE)
         self._expiry: asyncio.TimerHandle | None = None
@@ -121,7 +120,7 @@ class Client:
             self._viewer = await viewer(self.node, self.user)
             if self._viewer is not None:
                 self.session.admits = admits(self._viewer)
-                self._registered.enter_context(self.node.sessions.connected(self._viewer, self.session, self.transport))
+                self.node.sessions.enter(self._viewer, self.session)
         return self._viewer
 
     # What comes.
@@ -130,12 +129,16 @@ class Client:
         """Do what a frame asks, in order; with `client.concurrency`, what only asks and answers beside the rest."""
         if self.unidirectional and self.identity is not None:
             return
+        size = len(frame) if isinstance(frame, bytes) else len(frame.encode())
         try:
             commands = self.format.decode(frame)
         except Malformed as error:
             log.info("client_malformed", error=str(error))
+            self.format.received.add(0, size)
+            frames.MALFORMED.labels(self.format.name).inc()
             self.end(codes.BAD_REQUEST)
             return
+        self.format.received.add(len(commands), size)
         for command in commands:
             if self.session.closed or self._refused:
                 return
@@ -173,8 +176,8 @@ class Client:
         self._keep(asyncio.create_task(run()))
 
     def _keep(self, task: asyncio.Task[None]) -> None:
-        self._orders.add(task)
-        task.add_done_callback(self._orders.discard)
+        self._orders[task] = None
+        task.add_done_callback(self._orders.pop)
 
     async def leave(self) -> None:
         """End all that is done for this client."""
@@ -185,7 +188,9 @@ class Client:
             task.cancel()
         self.subscriptions.leave()
         await self.session.leave()
-        self._registered.close()
+        self.node.clients.leave(self)
+        if self._viewer is not None:
+            self.node.sessions.leave(self._viewer, self.session)
 
     # What it is told.
 
@@ -211,37 +216,45 @@ class Client:
     # Commands.
 
     async def _do(self, command: Command) -> None:
+        if command.pong:
+            self._ponged()
+            return
+        code = 0
         try:
-            if command.pong:
-                self._ponged()
-                return
             if command.method is None or (self.identity is None) != (command.method == "connect"):
                 raise Ended(codes.BAD_REQUEST)
             await HANDLERS[command.method](self, command)
         except Refused as refused:
-            if self.unidirectional:
-                self.end(codes.instead(refused.error))
-                return
-            self.session.send(self._error(command.id, refused.error))
-            if command.method == "connect":
-                self._refused = True
-                self._alarm.cancel()
-                self._alarm = asyncio.get_running_loop().call_later(REFUSED_GRACE, self.end, codes.CLOSED)
+            code = refused.error.code
+            self._refuse(command, refused.error)
         except Ended as ended:
+            code = ended.close.code
             self.end(ended.close)
         except Exception:
+            code = INTERNAL.code
             log.exception("command_failed", method=command.method)
             self.end(INTERNAL)
+        COMMANDS.labels(command.method or "unknown", code).inc()
+
+    def _refuse(self, command: Command, error: Error) -> None:
+        if self.unidirectional:
+            self.end(codes.instead(error))
+            return
+        self.session.send(self._error(command.id, error))
+        if command.method == "connect":
+            self._refused = True
+            self._alarm.cancel()
+            self._alarm = asyncio.get_running_loop().call_later(REFUSED_GRACE, self.end, codes.CLOSED)
 
     async def _connect(self, command: Command) -> None:
         request, settings = command.request, self.node.configuration.client
         identity = await identify(self.node, request["token"])
         limit = settings.user_connection_limit
         if limit and identity.user and len(self.node.clients.of_user(identity.user)) >= limit:
+            connections.refused("user_connection_limit")
             raise Ended(codes.CONNECTION_LIMIT)
         self.identity = identity
         self.node.clients.enter(self)
-        self._registered.callback(self.node.clients.leave, self)
         if settings.subscribe_to_user_personal_channel.single_connection and identity.user:
             await self._be_only()
         wanted = await self._wanted(identity, request["subs"])
@@ -343,7 +356,8 @@ class Client:
 
     def _ponged(self) -> None:
         if not self._awaiting_pong:
-            raise Ended(codes.BAD_REQUEST)
+            self.end(codes.BAD_REQUEST)
+            return
         self._awaiting_pong = False
         self._alarm.cancel()
         interval = self.node.configuration.client.ping_interval

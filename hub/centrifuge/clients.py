@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from prometheus_client import Gauge
-
 if TYPE_CHECKING:
     from hub.centrifuge.client import Client
-
-CLIENTS = Gauge("hub_clients", "Centrifuge clients that have connected, by transport", ["transport"])
-SUBSCRIPTIONS = Gauge("hub_subscriptions", "Subscriptions of Centrifuge clients")
-CHANNELS = Gauge("hub_channels", "Channels that Centrifuge clients of this node are subscribed to")
 
 
 class Clients:
@@ -60,26 +54,20 @@ class Clients:
         """A client has connected."""
         self._by_id[client.id] = client
         self._by_user.setdefault(client.user, {})[client.id] = client
-        CLIENTS.labels(client.transport).inc()
 
     def leave(self, client: Client) -> None:
         """A client has gone, if it was here."""
         if self._by_id.pop(client.id, None) is None:
             return
         _drop(self._by_user, client.user, client.id)
-        CLIENTS.labels(client.transport).dec()
 
     def subscribed(self, channel: str, client: Client) -> None:
         """A client listens to a channel."""
         self._listening.setdefault(channel, {})[client.id] = client
-        SUBSCRIPTIONS.inc()
-        CHANNELS.set(len(self._listening))
 
     def unsubscribed(self, channel: str, client: Client) -> None:
         """A client does not listen to a channel any more."""
         _drop(self._listening, channel, client.id)
-        SUBSCRIPTIONS.dec()
-        CHANNELS.set(len(self._listening))
 
 
 def _drop(index: dict[str, dict[str, Client]], key: str, id: str) -> None:

@@ -15,6 +15,7 @@ import orjson
 
 from actors.channel import Publication
 from actors.log import Record
+from actors.traffic import Traffic
 from hub.centrifuge.codes import Error
 from hub.centrifuge.schema import MESSAGES
 
@@ -72,10 +73,16 @@ class Emulation:
 class WireFormat(ABC):
     """JSON or Protobuf. There is one object for each kind of frame, so that every publication is encoded once."""
 
+    name: ClassVar[str]
+    #: What went to and came from all clients that speak it, however it was framed.
+    sent: ClassVar[Traffic]
+    received: ClassVar[Traffic]
     #: The message that wants a pong.
     ping: ClassVar[bytes]
     #: What stands between the messages of a frame.
     between: ClassVar[bytes]
+    #: Whether payloads may be any bytes.
+    binary: ClassVar[bool]
 
     def __init__(self, framing: Callable[[bytes], bytes]) -> None:
         """`framing` makes a transport's frame from one or more messages."""
@@ -120,11 +127,21 @@ class WireFormat(ABC):
         """The frame that says why a connection ends, where its transport cannot."""
         return self.frame(self.push("", "disconnect", {"code": code, "reason": reason}))
 
-    def publication(self, publication: Publication) -> bytes:
-        """The ready frame of a publication."""
+    def publication(self, publication: Publication, previous: Publication | None) -> bytes:
+        """The ready frame of a publication, whole."""
+        return self.publication_frame(publication, publication.record.payload)
+
+    def publication_frame(self, publication: Publication, data: bytes, *, delta: bool = False) -> bytes:
+        """The ready frame of a publication, with `data` for its payload."""
         record = publication.record
-        extras = None if record.info is None and record.tags is None else said_with(record)
-        return self._framing(self.publication_push(record.channel, record.payload, publication.offset, extras))
+        extras: Content | None = None if record.info is None and record.tags is None else said_with(record)
+        if delta:
+            extras = {**(extras or {}), "delta": True}
+        return self._framing(self.publication_push(record.channel, data, publication.offset, extras))
+
+    def after(self, sent: bool) -> WireFormat:
+        """Itself: publications are whole."""
+        return self
 
     def position(self, channel: str, epoch: str, offset: int) -> bytes:
         """Nothing: the protocol has no such message. A client recovers from the last publication it has seen."""

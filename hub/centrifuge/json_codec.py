@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from actors.traffic import Traffic
 from hub import frames
 from hub.centrifuge.codec import (
     COMMAND,
@@ -32,8 +33,11 @@ from hub.centrifuge.schema import MESSAGES
 class JsonFormat(WireFormat):
     """The wire format in JSON."""
 
+    name = "json"
+    sent, received = Traffic(), Traffic()
     ping = b"{}"
     between = b"\n"
+    binary = False
 
     def decode(self, frame: bytes | str) -> list[Command]:
         text = frame.encode(errors="surrogatepass") if isinstance(frame, str) else frame

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 from aiohttp import web
 
+from hub import connections
 from hub.centrifuge.clients import Clients
 from hub.centrifuge.verifier import Verifier
 from hub.configuration import Configuration
@@ -94,8 +95,10 @@ class Node:
         """Let one more connection in. Raises Unavailable beyond the limits of the node."""
         client = self.configuration.client
         if client.connection_limit and len(self.clients) >= client.connection_limit:
+            connections.refused("connection_limit")
             raise Unavailable("This node has as many connections as it takes; try another.")
         if client.connection_rate_limit and self.arrivals.more_than(client.connection_rate_limit):
+            connections.refused("connection_rate_limit")
             raise Unavailable("Too many come at once; try again.")
 
 

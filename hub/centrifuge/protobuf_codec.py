@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actors.traffic import Traffic
 from hub import frames
 from hub.centrifuge import protobuf_wire
 from hub.centrifuge.codec import (
@@ -28,8 +29,11 @@ _PUSH, _CHANNEL, _PUB, _DATA, _OFFSET = b"\x22", b"\x12", b"\x22", b"\x22", b"\x
 class ProtobufFormat(WireFormat):
     """The wire format in Protobuf."""
 
+    name = "protobuf"
+    sent, received = Traffic(), Traffic()
     ping = b"\x00"
     between = b""
+    binary = True
 
     def decode(self, frame: bytes | str) -> list[Command]:
         if not frame or isinstance(frame, str):

@@ -13,9 +13,11 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from hub.centrifuge.client import CLOSES, Client
+from hub import connections
+from hub.centrifuge.client import Client
 from hub.centrifuge.codec import WireFormat
 from hub.centrifuge.node import NODE
+from hub.ending import complete
 from hub.errors import Forbidden, Unavailable
 from hub.pipe import Pipe
 
@@ -127,6 +129,7 @@ async def serve(
         unidirectional=unidirectional,
     )
     transport.pipe.drained = client.session.resumed
+    connections.opened(name)
     try:
         with nullcontext() if unidirectional else node.emulated(client):
             await client.hear(commands)
@@ -135,7 +138,11 @@ async def serve(
             async with asyncio.timeout(CLOSE_GRACE):
                 await response.write_eof()
     finally:
-        await client.leave()
-        await transport.pipe.ended(CLOSE_GRACE)
-        CLOSES.labels(transport.code).inc()
+        await complete(_leave(client, transport))
     return response
+
+
+async def _leave(client: Client, transport: StreamTransport) -> None:
+    await client.leave()
+    await transport.pipe.ended(CLOSE_GRACE)
+    connections.ended(client.transport, transport.code)

@@ -17,8 +17,8 @@ from actors.closes import INSUFFICIENT_STATE
 from actors.kernel import ActorError
 from actors.log import Position
 from actors.messages import Subscribed
-from hub import channel_history
-from hub.centrifuge import codes, permissions
+from hub import channel_history, recoveries
+from hub.centrifuge import codes, deltas, permissions
 from hub.centrifuge.claims import SubscriptionOptions
 from hub.centrifuge.client_info import fit
 from hub.centrifuge.codec import Content, publication_content
@@ -37,6 +37,9 @@ log = structlog.get_logger()
 #: A flag of the subscribe command: an error, rather than an answer that says that it has not recovered.
 ERROR_UNLESS_RECOVERED = 2
 
+#: What a subscribe command may say of deltas; which of them it gets is for the namespace.
+DELTA_TYPES = ("", "fossil")
+
 #: Makes the frame of an answer to a subscription.
 Answer = Callable[[Content], bytes]
 
@@ -53,6 +56,8 @@ class Subscription:
     recoverable: bool
     #: Only the latest publication counts.
     cache: bool
+    #: Whether publications may be told as deltas to the one before.
+    deltas: bool
     #: Unix seconds.
     expires_at: int | None
     options: SubscriptionOptions
@@ -88,6 +93,8 @@ class Subscriptions:
     async def begin(self, request: Content, answer: Answer, *, refuse: Answer) -> None:
         """What a subscribe command asks for. `refuse` makes the frame of an error. Raises Refused or Ended."""
         channel: str = request["channel"]
+        if request["delta"] not in DELTA_TYPES:
+            raise Ended(codes.BAD_REQUEST)
         if channel in self._of:
             raise Refused(codes.ALREADY_SUBSCRIBED)
         if len(self._of) >= self._client.node.configuration.client.channel_limit:
@@ -188,6 +195,7 @@ class Subscriptions:
             positioned=positioned or recoverable,
             recoverable=recoverable,
             cache=options.force_recovery_mode == "cache",
+            deltas=request["delta"] in options.allowed_delta_types,
             expires_at=grant.expires_at,
             options=grant.options,
             shown=presence or moves,
@@ -206,6 +214,7 @@ class Subscriptions:
         what followed pushed after it, however much; or from now on. Raises Refused.
         """
         client, channel = self._client, subscription.channel
+        codec = deltas.codec(client.format) if subscription.deltas else None
         self._of[channel] = subscription
         client.node.clients.subscribed(channel, client)
         self._time(subscription)
@@ -220,11 +229,14 @@ class Subscriptions:
                 await client.node.fold.await_place(channel, since)
                 limit = client.node.configuration.client.recovery_max_publication_limit
                 subscribed = await client.session.recover(
-                    channel, since=since, limit=limit, latest=subscription.cache, greet=begin
+                    channel, since=since, limit=limit, latest=subscription.cache, greet=begin, codec=codec
                 )
+                recoveries.count(subscribed.recovered)
+                if subscribed.recovered:
+                    recoveries.PUBLICATIONS.observe(len(subscribed.publications))
             else:
                 place = None if from_time is None else await self._place(channel, from_time)
-                subscribed = await client.session.subscribe(channel, since=place, greet=begin)
+                subscribed = await client.session.subscribe(channel, since=place, greet=begin, codec=codec)
         except (ActorError, ScanError, KafkaError) as error:
             self._forget(channel)
             log.warning("subscribe_failed", channel=channel, error=repr(error))
@@ -242,12 +254,17 @@ class Subscriptions:
             return None
 
     def _result(self, subscription: Subscription, subscribed: Subscribed, *, was_recovering: bool) -> Content:
+        given = subscribed.publications
+        contents = (
+            deltas.contents(self._client.format, given) if subscription.deltas else map(publication_content, given)
+        )
         result: dict[str, Any] = {
             "recoverable": subscription.recoverable,
             "positioned": subscription.positioned,
             "was_recovering": was_recovering and subscription.recoverable,
             "recovered": subscribed.recovered,
-            "publications": [publication_content(publication) for publication in subscribed.publications],
+            "publications": list(contents),
+            "delta": subscription.deltas,
             "data": fit(self._client.format, subscription.options.data),
         }
         if subscription.positioned:
@@ -288,6 +305,7 @@ NOTHING_ASKED: Content = {
     "recoverable": False,
     "positioned": False,
     "join_leave": False,
+    "delta": "",
     "epoch": "",
     "offset": 0,
 }

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from aiohttp import WSMsgType, web
 
+from hub import connections
 from hub.centrifuge import codes
-from hub.centrifuge.client import CLOSES, Client
+from hub.centrifuge.client import Client
 from hub.centrifuge.codec import WireFormat
 from hub.centrifuge.json_codec import CENTRIFUGE_JSON
 from hub.centrifuge.node import NODE
 from hub.centrifuge.protobuf_codec import CENTRIFUGE_PROTOBUF
 from hub.centrifuge.stream import admit
+from hub.ending import complete
 from hub.transport import Transport
 
 #: The subprotocol by which a client asks for Protobuf; it must be given back.
@@ -49,6 +51,7 @@ async def websocket(request: web.Request) -> web.StreamResponse:
 async def converse(client: Client, transport: Transport, socket: web.WebSocketResponse, *, first: str = "") -> None:
     """Hand on what comes until the socket ends, after what came with the request."""
     transport.pipe.drained = client.session.resumed
+    connections.opened(client.transport)
     try:
         if first:
             await client.hear(first)
@@ -60,6 +63,10 @@ async def converse(client: Client, transport: Transport, socket: web.WebSocketRe
                 continue
             await client.hear(message.data)
     finally:
-        await client.leave()
-        await transport.ended()
-        CLOSES.labels(socket.close_code or 1006).inc()
+        await complete(_leave(client, transport, socket))
+
+
+async def _leave(client: Client, transport: Transport, socket: web.WebSocketResponse) -> None:
+    await client.leave()
+    await transport.ended()
+    connections.ended(client.transport, transport.code or socket.close_code)

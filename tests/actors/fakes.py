@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from actors.channel import Publication
+from actors.channel import Codec, Publication
 from actors.messages import Subscribed
+from actors.traffic import Traffic
 
 
 class Socket:
@@ -59,15 +60,17 @@ class Frame:
     offset: int = 0
     payload: str = ""
     recovered: bool = False
+    #: Of a publication told as a step: the payload it is a step from.
+    base: str = ""
 
     @classmethod
     def read(cls, text: str) -> Frame:
-        what, channel, epoch, offset, payload, recovered = text[1:-1].split("|")
-        return cls(what, channel, epoch, int(offset), payload, recovered == "True")
+        what, channel, epoch, offset, payload, recovered, *base = text[1:-1].split("|")
+        return cls(what, channel, epoch, int(offset), payload, recovered == "True", *base)
 
     def bytes(self) -> bytes:
-        parts = (self.what, self.channel, self.epoch, str(self.offset), self.payload, str(self.recovered))
-        return f"<{'|'.join(parts)}>".encode()
+        parts = (self.what, self.channel, self.epoch, str(self.offset), self.payload, str(self.recovered), self.base)
+        return f"<{'|'.join(parts if self.base else parts[:-1])}>".encode()
 
 
 class Text:
@@ -75,14 +78,44 @@ class Text:
 
     def __init__(self) -> None:
         self.encoded = 0
+        self.sent = Traffic()
 
-    def publication(self, publication: Publication) -> bytes:
+    def publication(self, publication: Publication, previous: Publication | None) -> bytes:
         self.encoded += 1
         record = publication.record
         return Frame("pub", record.channel, "", publication.offset, record.payload.decode()).bytes()
 
+    def after(self, sent: bool) -> Codec:
+        return self
+
     def position(self, channel: str, epoch: str, offset: int) -> bytes:
         return Frame("position", channel, epoch, offset).bytes()
+
+
+class Steps(Text):
+    """A codec that tells who has the publication before which one that was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.following = Following(self)
+
+    def after(self, sent: bool) -> Codec:
+        return self.following if sent else self
+
+
+class Following(Text):
+    """The codec of Steps for who has the publication before."""
+
+    def __init__(self, whole: Steps) -> None:
+        super().__init__()
+        self._whole = whole
+
+    def publication(self, publication: Publication, previous: Publication | None) -> bytes:
+        frame = Frame.read(super().publication(publication, previous).decode())
+        return replace(frame, base="" if previous is None else previous.record.payload.decode()).bytes()
+
+    def after(self, sent: bool) -> Codec:
+        return self if sent else self._whole
 
 
 def greeting(channel: str) -> Callable[[Subscribed], bytes]:

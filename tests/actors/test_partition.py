@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from actors.channel import Retention
 from actors.kernel import ActorStopped
 from actors.log import CHANNEL_LIFE, Hole, Position, Record
 from actors.messages import Apply, Folded, Gap, Page, Read, Settled, Snapshot, TakeSnapshot
-from actors.partition import Partition
+from actors.partition import LAGS, Partition
 from actors.session import Session
 from actors.snapshot import decode
 from tests.actors.fakes import Frame, Socket, Text, greeting
@@ -237,3 +238,37 @@ async def test_a_partition_goes_on_from_a_snapshot_and_reads_again_what_was_reme
     for page, before in zip(again, expected, strict=True):
         assert page.top == before.top
         assert [p.record for p in page.publications] == [p.record for p in before.publications]
+
+
+async def test_what_is_delivered_is_counted() -> None:
+    codec = Text()
+    async with partition() as actor:
+        keeps_up, full = Socket(), Socket(room=1)
+        for socket in (keeps_up, full):
+            await join(actor, socket, codec).subscribe("a", greet=greeting("a"))
+        await publish(actor, record(0), record(1), record(2))
+        assert (actor.listeners, actor.standing.live, actor.standing.behind, actor.standing.fell) == (2, 1, 1, 1)
+        written = [data for socket in (keeps_up, full) for data in socket.writes]
+        assert codec.sent.bytes == sum(map(len, written))
+        assert codec.sent.messages == sum(data.count(b"<") for data in written)
+        full.drain(room=None)
+        async with asyncio.timeout(10):
+            while actor.standing.behind:
+                await asyncio.sleep(0)
+        written = [data for socket in (keeps_up, full) for data in socket.writes]
+        assert codec.sent.bytes == sum(map(len, written))
+        assert codec.sent.messages == sum(data.count(b"<") for data in written)
+        assert (actor.standing.live, actor.standing.fell) == (2, 1)
+
+
+async def test_lag_is_counted_once_for_each_publication_that_somebody_got_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.partition.time.time", lambda: 1000.0)
+    async with partition() as actor:
+        for _ in range(3):
+            await join(actor, Socket(), Text()).subscribe("a", greet=greeting("a"))
+        ages = {0: 0.3, 1: 0.004, 2: 0.005, 3: -7.0, 4: 99.0}
+        logged = [replace(record(at), timestamp=round(1000 * (1000 - age))) for at, age in ages.items()]
+        await publish(actor, *logged, replace(record(5, "nobody"), timestamp=0))
+        counts = dict(zip([*LAGS, None], actor.lag.counts, strict=True))
+        assert {bound: count for bound, count in counts.items() if count} == {0.001: 1, 0.005: 2, 0.5: 1, None: 1}
+        assert actor.lag.sum == pytest.approx(0.3 + 0.004 + 0.005 + 99)

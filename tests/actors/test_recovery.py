@@ -15,7 +15,7 @@ from actors.log import Position
 from actors.messages import Apply, Gap, Subscribed
 from actors.partition import Partition
 from actors.session import OutOfReach, Session
-from tests.actors.fakes import Frame, Socket, Text
+from tests.actors.fakes import Frame, Socket, Steps, Text
 from tests.actors.world import no_log, partition, record, remember
 from tests.examples import examples
 
@@ -69,7 +69,7 @@ async def recovered(
 
         socket = Socket()
         session = Session(
-            transport=socket, codec=Text(), admits=lambda a: a == b"me", partition=lambda _: actor, scan=scan
+            transport=socket, codec=Steps(), admits=lambda a: a == b"me", partition=lambda _: actor, scan=scan
         )
         told = await session.recover("a", since=since, limit=limit, greet=greet)
         top = len(log.published)
@@ -89,7 +89,12 @@ async def recovered(
         else:
             assert not told.publications
             after = told.offset
-        assert [f.offset for f in socket.received if f.what == "pub"] == log.visible(after)
+        followed = [f for f in socket.received if f.what == "pub"]
+        assert [f.offset for f in followed] == log.visible(after)
+        has = told.publications[-1].record.payload.decode() if told.publications else None
+        for frame in followed:
+            assert frame.base in ("", has)
+            has = frame.payload
         await session.leave()
         assert actor.listeners == 0
 

@@ -13,7 +13,7 @@ from actors.log import Applied, Kind, Position, Record, State, apply
 from actors.messages import Apply, Gap, Read
 from actors.partition import Partition
 from actors.session import OutOfReach, Session
-from tests.actors.fakes import Frame, Socket, Text, greeting
+from tests.actors.fakes import Frame, Socket, Steps, Text, greeting
 
 VIEWERS = 3
 PLENTY = Retention(size=10_000, ttl=3600)
@@ -86,7 +86,7 @@ class World:
 
     def __post_init__(self) -> None:
         self._state = state()
-        self._codecs = [Text(), Text()]
+        self._codecs = [Text(), Steps()]
         self._admits = [lambda audience, viewer=viewer: str(viewer).encode() in audience for viewer in range(VIEWERS)]
 
     # What happens.
@@ -200,6 +200,8 @@ class World:
         ]
         if not life.left and life.socket.closed is None:
             assert len(saw) == len(may_see)
+        for before, frame in zip([None, *saw], saw, strict=False):
+            assert not frame.base or (before is not None and frame.base == before.payload)
         self._check_notices(frames, [p.offset for p in may_see])
         if life.socket.closed is not None and all_remembered:
             assert life.socket.closed != closes.SLOW

@@ -65,6 +65,8 @@ REAL: dict[str, Any] = {
                 "history_ttl": "1h",
                 "force_recovery": True,
                 "force_recovery_mode": "cache",
+                "allowed_delta_types": ["fossil"],
+                "delta_publish": True,
             },
             {"name": "personal"},
         ],
@@ -105,6 +107,7 @@ def test_a_real_file() -> None:
         channel_regex="^[a-z]+$",
     )
     assert prices.force_recovery_mode == "cache"
+    assert (prices.allowed_delta_types, prices.delta_publish) == (("fossil",), True)
     assert personal == Namespace(name="personal")
     assert read.http_api.key == REAL["http_api"]["key"]
     assert read.websocket.message_size_limit == 131072
@@ -166,10 +169,6 @@ def test_no_file_keeps_history_and_lets_in_who_is_signed_in() -> None:
             "uni_sse.connect_code_to_http_response is not supported: "
             "a refused connection ends with one of the codes in docs/operating.md.",
         ),
-        (
-            {"channel": {"without_namespace": {"allowed_delta_types": ["fossil"]}}},
-            "channel.without_namespace.allowed_delta_types is not supported: publications are sent whole.",
-        ),
         ({"websocket": {"handler_prefix": "/x"}}, "websocket.handler_prefix is not supported: paths are fixed."),
     ],
 )
@@ -191,6 +190,10 @@ DURATION = 'must be a duration such as "25s"'
         ({"client": {"concurrency": 1.5}}, "client.concurrency must be a whole number from 0, not 1.5."),
         ({"client": {"concurrency": "8"}}, 'client.concurrency must be a whole number from 0, not "8".'),
         ({"client": {"concurrency": -1}}, "client.concurrency must be a whole number from 0, not -1."),
+        (
+            {"channel": {"without_namespace": {"allowed_delta_types": ["fossil", "xdelta"]}}},
+            'channel.without_namespace.allowed_delta_types[1] must be one of "fossil", not "xdelta".',
+        ),
         ({"client": {"channel_limit": 0}}, "client.channel_limit must be a whole number from 1, not 0."),
         ({"client": {"ping_interval": 25}}, f"client.ping_interval {DURATION}, not 25."),
         ({"client": {"ping_interval": "25"}}, f'client.ping_interval {DURATION}, not "25".'),

@@ -50,8 +50,8 @@ async def test_metrics_count_what_goes_on(here: Settings) -> None:
         async with hub.http.get(f"{hub.url}/metrics") as reply:
             text = await reply.text()
         assert reply.headers["Content-Type"].startswith("text/plain")
-        assert 'hub_connections{endpoint="activity"} 1.0' in text
-        for name in ("hub_records_total", "hub_deliveries", "hub_behind_records", "hub_publishes_total"):
+        assert 'hub_connections{transport="activity"} 1.0' in text
+        for name in ("hub_records_total", "hub_deliveries_total", "hub_behind_records", "hub_publishes_total"):
             assert name in text
 
 

@@ -82,7 +82,7 @@ async def client(script: Path, hub: Node, user: int, *arguments: str) -> AsyncIt
         await process.wait()
 
 
-@pytest.mark.parametrize(
+transports = pytest.mark.parametrize(
     ("transport", "format"),
     [
         ("websocket", "json"),
@@ -92,6 +92,9 @@ async def client(script: Path, hub: Node, user: int, *arguments: str) -> AsyncIt
         ("sse", "json"),
     ],
 )
+
+
+@transports
 async def test_it_listens_comes_back_and_misses_nothing(
     settings: Settings, script: Path, transport: str, format: str
 ) -> None:
@@ -112,3 +115,35 @@ async def test_it_listens_comes_back_and_misses_nothing(
         assert await other.said() == {"connected": transport}
         assert await other.said() == {"subscribed": "activity", "recovered": True}
         assert [await other.said() for _ in range(2)] == [{"offset": n, "data": {"n": n}} for n in (3, 4)]
+
+
+@transports
+async def test_it_is_sent_deltas_and_has_what_was_said(
+    settings: Settings, script: Path, transport: str, format: str
+) -> None:
+    users = await prepare(settings)
+    said = [{"n": n, "name": "Zo\u00eb", "stages": ["new", "qualified", "proposal"] * 5} for n in range(6)]
+    async with (
+        node(settings) as hub,
+        outside(settings) as log,
+        client(script, hub, users["admin"], transport, "activity", format, "fossil") as other,
+    ):
+
+        async def hears(*numbers: int) -> None:
+            await log.frames("activity", [said[n] for n in numbers])
+            assert [await other.said() for _ in numbers] == [{"offset": n + 1, "data": said[n]} for n in numbers]
+
+        assert await other.said() == {"connected": transport}
+        assert await other.said() == {"subscribed": "activity", "recovered": False}
+        await hears(0, 1)
+        await other.told("disconnect")
+        assert await other.said() == {"disconnected": 0}
+        await log.frames("activity", said[2:4])
+        await other.told("connect")
+        assert await other.said() == {"connected": transport}
+        assert await other.said() == {"subscribed": "activity", "recovered": True}
+        assert [await other.said() for _ in range(2)] == [{"offset": n + 1, "data": said[n]} for n in (2, 3)]
+        await hears(4)
+        await hears(5)
+        await other.told("deltas")
+        assert await other.said() == {"deltas": 4}

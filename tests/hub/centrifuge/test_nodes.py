@@ -35,12 +35,12 @@ SECTIONS: dict[str, Any] = {
 
 @asynccontextmanager
 async def two(
-    settings: Settings, tmp_path: Path, sections: dict[str, Any] = SECTIONS
+    settings: Settings, tmp_path: Path, sections: dict[str, Any] = SECTIONS, **client: Any
 ) -> AsyncIterator[tuple[Node, Node]]:
     """Two nodes that know of each other."""
     async with (
-        configured(settings, tmp_path, sections=sections) as one,
-        configured(settings, tmp_path, sections=sections) as other,
+        configured(settings, tmp_path, sections=sections, **client) as one,
+        configured(settings, tmp_path, sections=sections, **client) as other,
     ):
         async with asyncio.timeout(20):
             while not all(len(hub.app[NODE].control.nodes()) == 2 for hub in (one, other)):
@@ -122,30 +122,20 @@ async def test_an_order_reaches_the_clients_of_all_nodes(settings: Settings, tmp
 async def test_of_a_user_s_connections_the_newest_stays_wherever_it_is(settings: Settings, tmp_path: Path) -> None:
     await prepare(settings)
     only = {"subscribe_to_user_personal_channel": {"enabled": True, "single_connection": True}}
-    async with (
-        configured(settings, tmp_path, **only) as one,
-        configured(settings, tmp_path, **only) as other,
-        AsyncExitStack() as stack,
-    ):
-        bystander = await stack.enter_async_context(raw(one))
+    async with two(settings, tmp_path, **only) as (one, other), AsyncExitStack() as stack, asyncio.timeout(30):
+        bystander, last, *clients = [
+            await stack.enter_async_context(raw(hub)) for hub in (one, other, one, other, one, other, one)
+        ]
         await bystander.connected(connection_token("u2"))
-        clients = [await stack.enter_async_context(raw(hub)) for hub in (one, other, one, other, one)]
         await asyncio.gather(*(client.say({"id": 1, "connect": {"token": connection_token()}}) for client in clients))
-        ends = [asyncio.create_task(client.closed()) for client in clients]
-        closed: set[asyncio.Task[int | None]] = set()
-        async with asyncio.timeout(20):
-            while len(closed) < 4:
-                closed, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-                await asyncio.sleep(0.01)
-        assert {end.result() for end in closed} == {codes.CONNECTION_LIMIT.code}
-        (stays,) = [client for client, end in zip(clients, ends, strict=True) if not end.done()]
-        for end in ends:
-            end.cancel()
-        async with asyncio.timeout(20):
-            while len(one.app[NODE].clients) + len(other.app[NODE].clients) > 2:
-                await asyncio.sleep(0.01)
-        last = await stack.enter_async_context(raw(one))
+        open = {asyncio.create_task(client.closed()) for client in clients}
+        while len(open) > 1:
+            closed, open = await asyncio.wait(open, return_when=asyncio.FIRST_COMPLETED)
+            assert {end.result() for end in closed} == {codes.CONNECTION_LIMIT.code}
+        while len(one.app[NODE].clients) + len(other.app[NODE].clients) > 2:
+            await asyncio.sleep(0.01)
+        assert len(open) == 1
         await last.connected(connection_token())
-        assert await stays.closed() == codes.CONNECTION_LIMIT.code
-        await bystander.ask(2, ping={})
-        await last.ask(2, ping={})
+        assert await open.pop() == codes.CONNECTION_LIMIT.code
+        for client in (bystander, last):
+            assert (await client.ask(2, ping={}))["id"] == 2

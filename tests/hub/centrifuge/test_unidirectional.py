@@ -152,7 +152,7 @@ async def test_a_client_is_told_what_it_was_subscribed_to_and_what_is_published_
         await hub.publish(users["admin"], "own:#u1", "yours")
         assert await client.hear() == {"channel": "own:#u1", "pub": {"data": "yours", "offset": 1}}
         async with hub.http.get(f"{hub.url}/metrics") as reply:
-            assert f'hub_clients{{transport="{transport}"}} 1.0' in await reply.text()
+            assert f'hub_connections{{transport="{transport}"}} 1.0' in await reply.text()
 
 
 @each
