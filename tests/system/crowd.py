@@ -65,8 +65,8 @@ class Outcome:
     #: When history was full for the first time, and at the end.
     warm: int = 0
     end: int = 0
-    #: Highest share of what was said that waits in the system's buffers of one stalled client.
-    swallowed: float = 0.0
+    #: Subscriptions that the hub says are behind, at the end.
+    behind: int = 0
     #: From a record's send to its reading by a healthy client, once history was full.
     delays: list[float] = field(default_factory=list)
     #: How the stalled ended, and the late ones that did not end.
@@ -122,7 +122,7 @@ async def watch(settings: Settings, hub: Hub, crowd: Crowd) -> Outcome:
         await _all(healthy, crowd.total)
         outcome.end = process.memory_full_info().uss
         outcome.cpu = sum(process.cpu_times()[:2]) - cpu
-        outcome.swallowed = _swallowed(hub, crowd)
+        outcome.behind = await _behind(hub, http)
         await _go_on(stalled, late, crowd, outcome)
         for one in (*healthy, *late):
             await one.leave()
@@ -184,8 +184,8 @@ def _time(listeners: list[Listener], delays: list[float]) -> None:
         one.heard = told
 
 
-def _swallowed(hub: Hub, crowd: Crowd) -> float:
-    """The highest share of what was said that the system holds for one connection of the hub."""
-    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    ours = [line for line in lines if int(line[1].rpartition(":")[2], 16) == hub.port]
-    return max(int(line[4].partition(":")[0], 16) for line in ours) / (crowd.total * len(PADDING))
+async def _behind(hub: Hub, http: aiohttp.ClientSession) -> int:
+    """How many subscriptions the hub says are behind."""
+    async with http.get(f"{hub.url}/metrics") as reply:
+        (line,) = [line for line in (await reply.text()).splitlines() if line.startswith("hub_slow_cursors ")]
+    return int(float(line.split()[1]))

@@ -26,7 +26,7 @@ async def test_stalled_clients_cost_a_cursor(settings: Settings, tmp_path: Path,
     )
     async with one_hub(settings, tmp_path, crowd) as hub:
         outcome = await watch(settings, hub, crowd)
-    assert outcome.swallowed < 0.5, "the system's buffers took so much that nobody was stalled"
+    assert outcome.behind == crowd.stalled + crowd.late
     assert outcome.end - outcome.warm < FLAT, (outcome.warm, outcome.end)
     assert outcome.closes == {3008: crowd.stalled}
     assert outcome.went_on == crowd.late
