@@ -46,13 +46,18 @@ class Pipe:
         if (transport := self._protocol.transport) is not None:
             transport.abort()
 
-    def ended(self) -> None:
-        """Leave nothing behind, also when the peer has stopped reading."""
-        if self._waiting is not None:
-            self._waiting.cancel()
+    async def ended(self, grace: float) -> None:
+        """Leave nothing behind: what was written has so many seconds to go out, then the connection is cut."""
         transport = self._protocol.transport
         if transport is not None and transport.get_write_buffer_size():
-            transport.abort()
+            transport.set_write_buffer_limits(high=0)  # so that drained means empty
+            if self._waiting is None:
+                self._waiting = asyncio.create_task(self._drain())
+            await asyncio.wait({self._waiting}, timeout=grace)
+            if transport.get_write_buffer_size():
+                transport.abort()
+        if self._waiting is not None:
+            self._waiting.cancel()
 
     async def _drain(self) -> None:
         try:

@@ -51,10 +51,10 @@ class Transport:
             self._closing = asyncio.create_task(self._close(code, reason))
 
     async def ended(self) -> None:
-        """Wait for a close under way and leave nothing behind, also when the peer has stopped reading."""
+        """Wait for a close under way and leave nothing behind; a peer that reads gets all that was written."""
         if self._closing is not None:
             await self._closing
-        self.pipe.ended()
+        await self.pipe.ended(CLOSE_GRACE)
 
     async def _close(self, code: int, reason: str) -> None:
         try:

@@ -144,5 +144,5 @@ async def serve(
 
 async def _leave(client: Client, transport: StreamTransport) -> None:
     await client.leave()
-    transport.pipe.ended()
+    await transport.pipe.ended(CLOSE_GRACE)
     connections.ended(client.transport, transport.code)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 import pytest
@@ -31,20 +33,20 @@ async def connected() -> AsyncIterator[tuple[aiohttp.ClientWebSocketResponse, Se
     served = Served(asyncio.get_running_loop().create_future())
 
     async def handler(request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(compress=False)
-        await socket.prepare(request)
-        transport = Transport(socket, request)
+        response = web.WebSocketResponse(compress=False)
+        await response.prepare(request)
+        transport = Transport(response, request)
         transport.pipe.drained = served.drained.set
         served.transport.set_result(transport)
         try:
-            async for _ in socket:
+            async for _ in response:
                 pass
         finally:
             try:
                 await transport.ended()
             finally:
                 served.ended.set()
-        return socket
+        return response
 
     app = web.Application()
     app.router.add_get("/", handler)
@@ -102,6 +104,36 @@ async def test_close_gives_code_and_reason_once() -> None:
         transport.write(frames.text(b"after the close"))
         message = await client.receive()
         assert (message.type, message.data, message.extra) == (aiohttp.WSMsgType.CLOSE, 3008, "slow")
+        await served.ended.wait()
+
+
+async def test_a_peer_that_is_behind_and_reads_gets_all_before_the_close() -> None:
+    async with connected() as (client, served):
+        transport = await served.transport
+        protocol: Any = client._conn.protocol  # type: ignore[union-attr]
+        server = transport.pipe._protocol.transport
+        assert server is not None
+        # So that little goes out at a time, and much is still to go out when writing may go on.
+        server.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        protocol.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        protocol.pause_reading()
+        sent = 0
+        while transport.writable():
+            transport.write(frames.text(b"x" * 1_000))
+            sent += 1
+            await asyncio.sleep(0)
+        transport.close(3008, "slow")
+        while server.get_write_buffer_size() > 16_000:
+            protocol.resume_reading()
+            await asyncio.sleep(0)
+            protocol.pause_reading()
+        for _ in range(50):
+            await asyncio.sleep(0)
+        protocol.resume_reading()
+        for _ in range(sent):
+            assert len(await client.receive_str()) == 1_000
+        message = await client.receive()
+        assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 3008)
         await served.ended.wait()
 
 

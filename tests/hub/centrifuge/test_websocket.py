@@ -79,6 +79,7 @@ class Raw:
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.socket = socket
+        self.close_code: int | None = None
         self._read: list[dict[str, Any]] = []
 
     async def say(self, *commands: dict[str, Any]) -> None:
@@ -93,7 +94,10 @@ class Raw:
                 await self.socket.send_str("{}")
             message = await self.socket.receive(timeout=20)
             if message.type is not aiohttp.WSMsgType.TEXT:
-                raise EOFError(self.socket.close_code)
+                # Not the socket's own: it takes another if the server has hung up before it answers the close.
+                closed = message.type is aiohttp.WSMsgType.CLOSE
+                self.close_code = message.data if closed else self.socket.close_code
+                raise EOFError(self.close_code)
             self._read = [json.loads(line) for line in message.data.split("\n")]
 
     async def ask(self, id: int, **command: Any) -> dict[str, Any]:
@@ -108,7 +112,7 @@ class Raw:
         with suppress(EOFError):
             while True:
                 await self.hear()
-        return self.socket.close_code
+        return self.close_code
 
 
 @asynccontextmanager
