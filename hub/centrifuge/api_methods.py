@@ -32,6 +32,7 @@ METHODS: Mapping[str, Method] = {
     "presence": api_reading.presence,
     "presence_stats": api_reading.presence_stats,
     "channels": api_reading.channels,
+    "users": api_reading.users,
     "info": api_reading.info,
     "rpc": api_reading.rpc,
 }

@@ -105,14 +105,23 @@ def presence_stats(given: Given) -> Call:
 
 def channels(given: Given) -> Call:
     """The channels somebody listens to, on any node, that match the glob `pattern`; all of them if it is empty."""
-    pattern = given.text("pattern")
+    return _clients_by("channels", given.text("pattern"))
+
+
+def users(given: Given) -> Call:
+    """The users who are connected, to any node, whose ids match the glob `pattern`; all of them if it is empty."""
+    return _clients_by("users", given.text("pattern"))
+
+
+def _clients_by(what: str, pattern: str) -> Call:
+    """How many clients each has, over all nodes."""
 
     async def call(api: Api) -> Result:
         clients: dict[str, int] = {}
-        for answer in (await api.control.survey("channels", {"pattern": pattern})).values():
-            for channel, count in answer.items():
-                clients[channel] = clients.get(channel, 0) + count
-        return {"channels": {channel: {"num_clients": count} for channel, count in clients.items()}}
+        for answer in (await api.control.survey(what, {"pattern": pattern})).values():
+            for name, count in answer.items():
+                clients[name] = clients.get(name, 0) + count
+        return {what: {name: {"num_clients": count} for name, count in clients.items()}}
 
     return call
 

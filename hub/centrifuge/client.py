@@ -86,7 +86,9 @@ class Client:
         self._beside = asyncio.Semaphore(settings.concurrency) if settings.concurrency > 1 else None
         self._refused = False
         self._orders: dict[asyncio.Task[None], None] = {}
-        self._lifetime = Lifetime(settings, end=self.end, ping=self._say_ping, pings=pings, pongs=not unidirectional)
+        self._lifetime = Lifetime(
+            settings, node.wheel, end=self.end, ping=self._say_ping, pings=pings, pongs=not unidirectional
+        )
 
     @property
     def user(self) -> str:

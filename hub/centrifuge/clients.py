@@ -50,6 +50,10 @@ class Clients:
         """How many clients each channel has that has any."""
         return {channel: len(clients) for channel, clients in self._listening.items()}
 
+    def by_user(self) -> Mapping[str, int]:
+        """How many clients each user has who has any; of nobody known there is no word."""
+        return {user: len(clients) for user, clients in self._by_user.items() if user}
+
     def enter(self, client: Client) -> None:
         """A client has connected."""
         self._by_id[client.id] = client

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
@@ -15,9 +15,6 @@ from hub.centrifuge.client_info import client_content
 from hub.centrifuge.codec import Push, WireFormat
 from hub.centrifuge.node import NODE, Node
 
-#: What every node is asked for a list of all channels.
-CHANNELS = "channels"
-
 
 async def keep(app: web.Application) -> AsyncIterator[None]:
     """Have all of it done, while the application runs."""
@@ -25,15 +22,16 @@ async def keep(app: web.Application) -> AsyncIterator[None]:
     for name, order in orders.ORDERS.items():
         node.control.on(name, partial(order, node))
     node.control.on(emulation.HAND, partial(emulation.take, node))
-    node.control.on(CHANNELS, partial(channels, node))
+    node.control.on("channels", partial(_counts, node.clients.channels))
+    node.control.on("users", partial(_counts, node.clients.by_user))
     node.presence.watch(partial(_tell, node, "join"), partial(_tell, node, "leave"))
     yield
 
 
-async def channels(node: Node, content: Mapping[str, Any]) -> dict[str, int]:
-    """How many clients each channel has here, of those whose name fits the pattern."""
+async def _counts(clients: Callable[[], Mapping[str, int]], content: Mapping[str, Any]) -> dict[str, int]:
+    """How many clients each has here, of the channels or users whose name fits the pattern."""
     pattern = content.get("pattern") or "*"
-    return {channel: count for channel, count in node.clients.channels().items() if fnmatchcase(channel, pattern)}
+    return {name: count for name, count in clients().items() if fnmatchcase(name, pattern)}
 
 
 def _tell(node: Node, kind: Push, channel: str, info: ClientInfo) -> None:

@@ -13,7 +13,9 @@ from aiohttp import web
 
 from hub import connections
 from hub.centrifuge.clients import Clients
+from hub.centrifuge.lifetime import grain
 from hub.centrifuge.verifier import Verifier
+from hub.centrifuge.wheel import Wheel
 from hub.configuration import Configuration
 from hub.control import CONTROL, Control, Counts
 from hub.errors import Unavailable
@@ -62,6 +64,7 @@ class Node:
     pool: asyncpg.Pool
     control: Control
     presence: Presence
+    wheel: Wheel
     #: Clients on streams, by the secret they name when they send commands beside it.
     sessions_by_id: dict[str, Client] = field(default_factory=dict)
 
@@ -122,6 +125,7 @@ async def keep(app: web.Application) -> AsyncIterator[None]:
         pool=app[POOL],
         control=app[CONTROL],
         presence=app[PRESENCE],
+        wheel=Wheel(grain(configuration.client)),
     )
     app[CONTROL].counts = app[NODE].counts
     yield

@@ -139,3 +139,23 @@ async def test_of_a_user_s_connections_the_newest_stays_wherever_it_is(settings:
         assert await open.pop() == codes.CONNECTION_LIMIT.code
         for client in (bystander, last):
             assert (await client.ask(2, ping={}))["id"] == 2
+
+
+async def test_operators_list_channels_and_users_over_all_nodes(settings: Settings, tmp_path: Path) -> None:
+    await prepare(settings)
+    sections = {**SECTIONS, "http_api": {"key": "secret"}}
+    async with two(settings, tmp_path, sections) as (one, other), AsyncExitStack() as stack:
+        for hub, user in ((one, "u1"), (other, "u1"), (other, "u2")):
+            client = await stack.enter_async_context(raw(hub))
+            await client.connected(connection_token(user))
+            await client.ask(2, subscribe={"channel": "chat:1"})
+
+        async def listed(what: str, pattern: str = "") -> dict[str, int]:
+            key = {"X-API-Key": "secret"}
+            async with one.http.post(f"{one.url}/api/{what}", json={"pattern": pattern}, headers=key) as reply:
+                found = (await reply.json())["result"][what]
+                return {name: count["num_clients"] for name, count in found.items()}
+
+        assert await listed("users") == {"u1": 2, "u2": 1}
+        assert await listed("users", "*2") == {"u2": 1}
+        assert await listed("channels", "chat:*") == {"chat:1": 3}

@@ -14,7 +14,7 @@ import jwt
 import pytest
 
 from hub import tokens
-from hub.centrifuge import client
+from hub.centrifuge import lifetime
 from models import database
 from settings import Settings
 from tests.hub.centrifuge.intruder import DIALECTS, Intruder, Witness, encoded, intruding
@@ -199,7 +199,7 @@ async def test_nobody_gets_at_what_is_not_theirs(settings: Settings, tmp_path: P
 async def test_nobody_is_let_in_by_a_token_that_is_not_good(
     settings: Settings, tmp_path: Path, dialect: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "REFUSED_GRACE", 0.05)
+    monkeypatch.setattr(lifetime, "REFUSED_GRACE", 0.05)
     async with guarded(settings, tmp_path) as (hub, people), witnessed(hub, people, settings) as say:
         async with database.pool(settings.database_url, size=1) as pool:
             await pool.execute("UPDATE crm_users SET is_active = false WHERE id = $1", people.rep)
