@@ -17,6 +17,7 @@ import settings as settings_module
 from engines.broker import Broker
 from engines.postgres import APPLICATION, Postgres
 from models import migrate
+from streams import kafka as streams_kafka
 from tests.system.kafka import Kafka, KafkaUnavailable
 
 T = TypeVar("T")
@@ -98,6 +99,12 @@ async def _execute(url: str, statement: str) -> None:
         await connection.close()
 
 
+async def _delete_topics(address: str, prefix: str) -> None:
+    async with streams_kafka.admin(settings_module.Settings(kafka=address)) as admin:
+        if topics := [topic for topic in await admin.list_topics() if topic.startswith(prefix)]:
+            await admin.delete_topics(topics)
+
+
 class Brokers:
     """The run's brokers, each started when first asked for."""
 
@@ -123,6 +130,11 @@ class Brokers:
             self._started[kind] = broker
         return self._started[kind].address
 
+    def sweep(self, prefix: str) -> None:
+        """Delete a test's topics: every client asks for all there are as it starts, which would take ever longer."""
+        for address in [GIVEN] if GIVEN else [broker.address for broker in self._started.values()]:
+            self._run(_delete_topics(address, prefix))
+
     def stop(self) -> None:
         """Stop those that were started."""
         for broker in self._started.values():
@@ -144,9 +156,11 @@ def kafka(request: pytest.FixtureRequest, brokers: Brokers) -> str:
 
 
 @pytest.fixture
-def prefix() -> str:
+def prefix(brokers: Brokers) -> Iterator[str]:
     """A kafka_prefix of this test's own."""
-    return f"t{secrets.token_hex(4)}."
+    prefix = f"t{secrets.token_hex(4)}."
+    yield prefix
+    brokers.sweep(prefix)
 
 
 @pytest.fixture
