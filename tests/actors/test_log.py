@@ -124,13 +124,13 @@ def few() -> Iterator[None]:
         yield
 
 
-@settings(max_examples=examples(600), deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(logs())
 def test_the_fold_equals_the_model(records: list[Record]) -> None:
     assert fold(first(), records) == model(records)
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(logs(), st.sets(st.integers(0, 60)))
 def test_a_snapshot_at_any_point_changes_nothing(records: list[Record], points: set[int]) -> None:
     whole = first()
@@ -148,7 +148,7 @@ def test_a_snapshot_at_any_point_changes_nothing(records: list[Record], points: 
     assert state.versions == whole.versions
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(logs(), st.integers(0, 60), st.integers(0, 60))
 def test_reading_a_stretch_again_changes_nothing(records: list[Record], a: int, b: int) -> None:
     once, twice = first(), first()
@@ -159,7 +159,7 @@ def test_reading_a_stretch_again_changes_nothing(records: list[Record], a: int, 
     assert twice == once
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(logs())
 def test_numbers_are_dense_in_an_epoch_and_never_given_twice(records: list[Record]) -> None:
     given: dict[tuple[str, str], int] = {}
@@ -169,7 +169,7 @@ def test_numbers_are_dense_in_an_epoch_and_never_given_twice(records: list[Recor
             given[result.channel, result.epoch] = result.offset
 
 
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(logs(), st.integers(0, 60), st.integers(0, 60))
 def test_a_place_told_before_is_known_again_only_if_the_channel_is_still_the_one_it_was(
     records: list[Record], a: int, b: int

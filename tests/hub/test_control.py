@@ -140,6 +140,7 @@ async def test_an_order_that_fails_holds_up_no_other(here: Settings, monkeypatch
         assert await heard.take(1) == [{}]
 
 
+@pytest.mark.one_broker
 async def test_a_survey_has_an_answer_of_every_node(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(surveys, "PART", 1000)
     await prepare(settings)
@@ -191,6 +192,7 @@ async def test_who_cannot_answer_is_left_out(here: Settings) -> None:
             await one.control.survey("count", {"x": "x" * 1_000_000})
 
 
+@pytest.mark.one_broker
 async def test_one_node_handles_what_is_for_it(settings: Settings) -> None:
     await prepare(settings)
     async with node(settings) as one, node(settings) as two:

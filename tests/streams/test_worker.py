@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import aiohttp
 import orjson
+import pytest
 
 from settings import Settings
 from streams import envelope, kafka
@@ -59,6 +60,7 @@ async def _write(story: Story, leads: int) -> None:
         await story.lead(f"during{i}")
 
 
+@pytest.mark.one_broker
 async def test_a_stalled_worker_ends_itself(settings: Settings, story: Story) -> None:
     async with process(settings, "audit", module="tests.streams.stalling") as stalling:
         await stalling.said("partitions_assigned")

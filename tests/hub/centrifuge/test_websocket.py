@@ -16,6 +16,7 @@ import jwt
 import pytest
 from centrifuge import Client, ClientEventHandler, SubscriptionEventHandler
 
+from hub.centrifuge import lifetime
 from settings import Settings
 from tests.hub.nodes import Node, node, outside, prepare
 
@@ -60,6 +61,12 @@ CONFIGURATION: dict[str, Any] = {
 
 def connection_token(user: str = "u1", *, life: float = 300, key: str = KEY, **claims: Any) -> str:
     return jwt.encode({"sub": user, "exp": int(time.time() + life), **claims}, key, algorithm="HS256")
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is refused is not given long to go."""
+    monkeypatch.setattr(lifetime, "REFUSED_GRACE", 0.05)
 
 
 @asynccontextmanager
