@@ -32,6 +32,7 @@ from aiohttp import web
 from aiokafka import TopicPartition
 
 import settings as settings_module
+from bench.stand.node import serve_for_ever
 from engines import folder, ports
 from engines.child import spawn, stop
 from hub import frames, tokens
@@ -220,16 +221,10 @@ def bare(port: int) -> None:
             transport.write(frame)
         return web.json_response({"offset": 1})
 
-    async def serve() -> None:
-        app = web.Application()
-        app.router.add_get("/ws/notifications/", socket)
-        app.router.add_post("/api/v1/publish/", post)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        await asyncio.Event().wait()
-
-    uvloop.run(serve())
+    app = web.Application()
+    app.router.add_get("/ws/notifications/", socket)
+    app.router.add_post("/api/v1/publish/", post)
+    uvloop.run(serve_for_ever(app, port))
 
 
 @asynccontextmanager

@@ -25,6 +25,7 @@ from engines.broker import Broker
 from engines.child import spawn, stop, tail
 from engines.postgres import Postgres
 from settings import Settings
+from tests.system.stack import answers
 
 KEY = "the key of the benchmark's tokens, 32 bytes"
 
@@ -113,19 +114,11 @@ async def _started(
 ) -> Server:
     process = await spawn(argv, log=log, environ=environment)
     stack.push_async_callback(stop, process)
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http, asyncio.timeout(60):
-        while not await _ready(http):
+    async with aiohttp.ClientSession() as http, asyncio.timeout(60):
+        while not await answers(http, f"http://127.0.0.1:{port}/health/ready"):
             assert process.returncode is None, tail(log, lines=30)
             await asyncio.sleep(0.1)
     return Server(name, port, psutil.Process(process.pid))
-
-
-async def _ready(http: aiohttp.ClientSession) -> bool:
-    try:
-        async with http.get("/health/ready") as reply:
-            return reply.status == 200
-    except aiohttp.ClientError:
-        return False
 
 
 def serve(port: int) -> None:
@@ -150,16 +143,18 @@ def serve(port: int) -> None:
     async def ready(_: web.Request) -> web.Response:
         return web.Response()
 
-    async def run() -> None:
-        app = web.Application()
-        app.router.add_get("/connection/websocket", socket)
-        app.router.add_get("/health/ready", ready)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        await asyncio.Event().wait()
+    app = web.Application()
+    app.router.add_get("/connection/websocket", socket)
+    app.router.add_get("/health/ready", ready)
+    uvloop.run(serve_for_ever(app, port))
 
-    uvloop.run(run())
+
+async def serve_for_ever(app: web.Application, port: int) -> None:
+    """Serve an application on loopback until the process is ended."""
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 from hub.centrifuge.node import NODE
 from hub.ending import complete
 from settings import Settings
-from tests.hub.centrifuge.test_websocket import configured, connection_token, raw
+from tests.hub.centrifuge.clients import configured, connection_token, raw
 from tests.hub.nodes import prepare
 
 

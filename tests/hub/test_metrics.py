@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import streams.worker
 from hub.centrifuge.codes import BAD_REQUEST
 from settings import Settings
-from tests.hub.centrifuge.test_websocket import configured, connection_token
+from tests.hub.centrifuge.clients import configured, connection_token
 from tests.hub.nodes import Node, node, prepare
 
 pytestmark = pytest.mark.one_broker

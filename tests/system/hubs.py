@@ -16,7 +16,7 @@ import aiohttp
 from engines import ports
 from engines.child import spawn, stop, tail
 from settings import Settings
-from tests.system.stack import ROOT
+from tests.system.stack import ROOT, answers
 
 #: What a backend of these hubs knows.
 KEY = "the key of the application's backend, 32 bytes"
@@ -69,7 +69,7 @@ class Hub:
             return False
         if process.returncode is not None:
             raise HubFailed(f"{self.name} ended: {tail(self.log, lines=8)}")
-        if not self.is_ready and await _answers(http, f"{self.url}/health/ready") and self.process is process:
+        if not self.is_ready and await answers(http, f"{self.url}/health/ready") and self.process is process:
             self.is_ready = True
         return self.is_ready
 
@@ -95,11 +95,3 @@ class Hub:
         """Let it go as an operator does."""
         if self.process is not None:
             await stop(self.process)
-
-
-async def _answers(http: aiohttp.ClientSession, url: str) -> bool:
-    try:
-        async with http.get(url) as reply:
-            return reply.status == 200
-    except (aiohttp.ClientError, OSError):
-        return False

@@ -67,7 +67,7 @@ class Stack:
             for port in (self.port, self.worker_port):
                 try:
                     async with asyncio.timeout(within):
-                        while not await _answers(http, f"http://127.0.0.1:{port}/health/ready"):
+                        while not await answers(http, f"http://127.0.0.1:{port}/health/ready"):
                             if self._process.returncode is not None:
                                 raise StackError(f"up ended: {tail(self.log, lines=30)}")
                             await asyncio.sleep(0.05)
@@ -110,7 +110,8 @@ def _alive(process: psutil.Process) -> bool:
         return False
 
 
-async def _answers(http: aiohttp.ClientSession, url: str) -> bool:
+async def answers(http: aiohttp.ClientSession, url: str) -> bool:
+    """Whether there is a server that answers 200."""
     try:
         async with http.get(url) as reply:
             return reply.status == 200

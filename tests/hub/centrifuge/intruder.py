@@ -13,8 +13,8 @@ import orjson
 from hub.centrifuge import protobuf_wire
 from hub.centrifuge.codec import COMMAND, REPLY
 from hub.centrifuge.protobuf_codec import CENTRIFUGE_PROTOBUF
+from tests.hub.centrifuge.clients import Raw, raw
 from tests.hub.centrifuge.test_streams import Stream, streaming
-from tests.hub.centrifuge.test_websocket import Raw, raw
 from tests.hub.nodes import Node
 
 DIALECTS = ["json", "protobuf", "sse", "http_stream"]

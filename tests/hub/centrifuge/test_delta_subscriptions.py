@@ -13,7 +13,7 @@ from centrifuge import DeltaType
 
 from hub.centrifuge import fossil
 from settings import Settings
-from tests.hub.centrifuge.test_websocket import Raw, Told, configured, connection_token, official, raw
+from tests.hub.centrifuge.clients import Raw, Told, configured, connection_token, official, raw
 from tests.hub.nodes import Node, prepare
 
 #: About the protocol, whatever the broker; what nodes do together is tested on both.

@@ -13,7 +13,7 @@ from centrifuge import StreamPosition
 from hub.centrifuge import codes
 from hub.centrifuge.moments import BY_TIME, LATEST, moment
 from settings import Settings
-from tests.hub.centrifuge.test_websocket import Told, configured, connection_token, official, raw
+from tests.hub.centrifuge.clients import Told, configured, connection_token, official, raw
 from tests.hub.nodes import Node, prepare
 
 #: More than the answer of a recovery may hold, and than the namespace keeps.

@@ -3,49 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 from hub.centrifuge import codes
 from hub.centrifuge.node import NODE
 from settings import Settings
+from tests.hub.centrifuge.clients import CONFIGURATION, LOBBY, Raw, connection_token, raw, two
 from tests.hub.centrifuge.test_streams import STREAMS, streaming
-from tests.hub.centrifuge.test_websocket import CONFIGURATION, Raw, configured, connection_token, raw
-from tests.hub.nodes import Node, prepare
+from tests.hub.nodes import prepare
 
 SECTIONS: dict[str, Any] = {
     **STREAMS,
     "channel": {
         "namespaces": [
             *CONFIGURATION["channel"]["namespaces"],
-            {
-                "name": "lobby",
-                "presence": True,
-                "join_leave": True,
-                "force_push_join_leave": True,
-                "allow_subscribe_for_client": True,
-                "allow_presence_for_subscriber": True,
-            },
+            LOBBY,
         ]
     },
 }
-
-
-@asynccontextmanager
-async def two(
-    settings: Settings, tmp_path: Path, sections: dict[str, Any] = SECTIONS, **client: Any
-) -> AsyncIterator[tuple[Node, Node]]:
-    """Two nodes that know of each other."""
-    async with (
-        configured(settings, tmp_path, sections=sections, **client) as one,
-        configured(settings, tmp_path, sections=sections, **client) as other,
-    ):
-        async with asyncio.timeout(20):
-            while not all(len(hub.app[NODE].control.nodes()) == 2 for hub in (one, other)):
-                await asyncio.sleep(0.02)
-        yield one, other
 
 
 async def until(client: Raw, kind: str) -> dict[str, Any]:
@@ -67,7 +44,7 @@ async def answer(client: Raw, id: int, **command: Any) -> dict[str, Any]:
 
 async def test_who_is_there_is_known_on_both_nodes(settings: Settings, tmp_path: Path) -> None:
     await prepare(settings)
-    async with two(settings, tmp_path) as (one, other), raw(one) as first:
+    async with two(settings, tmp_path, sections=SECTIONS) as (one, other), raw(one) as first:
         info = {"name": "Ann"}
         await first.connected(connection_token("u1", info=info))
         await first.ask(2, subscribe={"channel": "lobby:1"})
@@ -94,7 +71,10 @@ async def test_who_is_there_is_known_on_both_nodes(settings: Settings, tmp_path:
 async def test_commands_find_their_stream_from_any_node(settings: Settings, tmp_path: Path) -> None:
     await prepare(settings)
     connect = {"id": 1, "connect": {"token": connection_token()}}
-    async with two(settings, tmp_path) as (one, other), streaming(one, "http_stream", connect) as client:
+    async with (
+        two(settings, tmp_path, sections=SECTIONS) as (one, other),
+        streaming(one, "http_stream", connect) as client,
+    ):
         client.connect = (await client.hear())["connect"]
         client.hub = other
         for n in range(2, 12):
@@ -105,7 +85,7 @@ async def test_commands_find_their_stream_from_any_node(settings: Settings, tmp_
 
 async def test_an_order_reaches_the_clients_of_all_nodes(settings: Settings, tmp_path: Path) -> None:
     await prepare(settings)
-    async with two(settings, tmp_path) as (one, other), raw(one) as first, raw(other) as second:
+    async with two(settings, tmp_path, sections=SECTIONS) as (one, other), raw(one) as first, raw(other) as second:
         for client in (first, second):
             await client.connected(connection_token("u1"))
             await client.ask(2, subscribe={"channel": "chat:1"})
@@ -122,7 +102,11 @@ async def test_an_order_reaches_the_clients_of_all_nodes(settings: Settings, tmp
 async def test_of_a_user_s_connections_the_newest_stays_wherever_it_is(settings: Settings, tmp_path: Path) -> None:
     await prepare(settings)
     only = {"subscribe_to_user_personal_channel": {"enabled": True, "single_connection": True}}
-    async with two(settings, tmp_path, **only) as (one, other), AsyncExitStack() as stack, asyncio.timeout(30):
+    async with (
+        two(settings, tmp_path, sections=SECTIONS, **only) as (one, other),
+        AsyncExitStack() as stack,
+        asyncio.timeout(30),
+    ):
         bystander, last, *clients = [
             await stack.enter_async_context(raw(hub)) for hub in (one, other, one, other, one, other, one)
         ]
@@ -144,7 +128,7 @@ async def test_of_a_user_s_connections_the_newest_stays_wherever_it_is(settings:
 async def test_operators_list_channels_and_users_over_all_nodes(settings: Settings, tmp_path: Path) -> None:
     await prepare(settings)
     sections = {**SECTIONS, "http_api": {"key": "secret"}}
-    async with two(settings, tmp_path, sections) as (one, other), AsyncExitStack() as stack:
+    async with two(settings, tmp_path, sections=sections) as (one, other), AsyncExitStack() as stack:
         for hub, user in ((one, "u1"), (other, "u1"), (other, "u2")):
             client = await stack.enter_async_context(raw(hub))
             await client.connected(connection_token(user))

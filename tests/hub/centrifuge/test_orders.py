@@ -11,7 +11,7 @@ import pytest
 from hub.centrifuge import orders
 from hub.centrifuge.node import NODE
 from settings import Settings
-from tests.hub.centrifuge.test_websocket import configured, connection_token, raw
+from tests.hub.centrifuge.clients import configured, connection_token, raw
 from tests.hub.nodes import prepare
 
 #: About the protocol, whatever the broker; what nodes do together is tested on both.

@@ -17,11 +17,11 @@ from hub import tokens
 from hub.centrifuge import lifetime
 from models import database
 from settings import Settings
+from tests.hub.centrifuge.clients import CONFIGURATION, KEY, configured, raw
 from tests.hub.centrifuge.intruder import DIALECTS, Intruder, Witness, encoded, intruding
 from tests.hub.centrifuge.signing import OTHER_RSA, RSA, signed
 from tests.hub.centrifuge.test_streams import STREAMS
 from tests.hub.centrifuge.test_verifier import tampered
-from tests.hub.centrifuge.test_websocket import CONFIGURATION, KEY, configured, raw
 from tests.hub.nodes import Node, outside, prepare
 
 #: About the protocol, whatever the broker.

@@ -17,7 +17,7 @@ from hub.centrifuge.codec import EMULATION, REPLY
 from hub.centrifuge.node import NODE
 from hub.centrifuge.schema import MESSAGES
 from settings import Settings
-from tests.hub.centrifuge.test_websocket import configured, connection_token
+from tests.hub.centrifuge.clients import configured, connection_token
 from tests.hub.nodes import Node, prepare
 
 #: About the protocol, whatever the broker; what nodes do together is tested on both.

@@ -15,8 +15,7 @@ import pytest
 
 from hub.centrifuge.node import NODE
 from settings import Settings
-from tests.hub.centrifuge.test_nodes import two
-from tests.hub.centrifuge.test_websocket import CONFIGURATION, configured, connection_token, raw
+from tests.hub.centrifuge.clients import CONFIGURATION, LOBBY, configured, connection_token, raw, two
 from tests.hub.nodes import Node, outside, prepare
 
 #: About the protocol, whatever the broker; what nodes do together is tested on both.
@@ -32,13 +31,7 @@ SECTIONS: dict[str, Any] = {
     "channel": {
         "namespaces": [
             *CONFIGURATION["channel"]["namespaces"],
-            {
-                "name": "lobby",
-                "presence": True,
-                "join_leave": True,
-                "force_push_join_leave": True,
-                "allow_subscribe_for_client": True,
-            },
+            LOBBY,
         ]
     },
 }
@@ -217,7 +210,7 @@ async def test_orders_of_the_server_api_reach_it_from_another_node(
 ) -> None:
     users = await prepare(settings)
     async with (
-        two(settings, tmp_path, SECTIONS) as (one, other),
+        two(settings, tmp_path, sections=SECTIONS) as (one, other),
         listening(other, transport, token=connection_token(channels=["chat:1"])) as client,
     ):
         connect = (await client.hear())["connect"]

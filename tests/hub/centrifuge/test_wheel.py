@@ -27,6 +27,20 @@ async def test_alarms_ring_once_in_time_unless_they_are_cancelled() -> None:
     assert all(rung[n] >= due[n] for n in rung)
     for alarm in alarms.values():
         alarm.cancel()
+    assert len(wheel) == 0
+
+
+async def test_alarms_that_are_cancelled_leave_no_timer() -> None:
+    wheel = Wheel(0.25)
+    alarms = [wheel.call_later(3600.0 * n, lambda: None) for n in range(1, 720)]
+    shared = wheel.call_later(3600.0, lambda: None)
+    assert len(wheel) >= 719
+    for alarm in alarms:
+        alarm.cancel()
+        alarm.cancel()
+    assert len(wheel) <= 1
+    shared.cancel()
+    assert len(wheel) == 0
 
 
 async def test_one_alarm_may_cancel_another_or_fail() -> None:
