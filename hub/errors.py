@@ -95,6 +95,16 @@ class NotFound(Refusal):
     status = 404
 
 
+class TooLarge(Refusal):
+    """The body is too large."""
+
+    status = 413
+
+    def __init__(self, most: int) -> None:
+        """`most` in bytes."""
+        super().__init__(f"The body may have at most {most:,} bytes.")
+
+
 class KeyReused(Refusal):
     """This Idempotency-Key was used with another body."""
 
@@ -154,6 +164,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return await handler(request)
     except Refusal as error:
         return refusal(error)
+    except web.HTTPRequestEntityTooLarge:
+        return refusal(TooLarge(request.client_max_size))
     except web.HTTPException as error:
         if error.status < 400:
             raise
@@ -179,8 +191,6 @@ def _said(error: web.HTTPException, request: web.Request) -> str:
             return "Not found."
         case web.HTTPMethodNotAllowed():
             return f'Method "{request.method}" not allowed.'
-        case web.HTTPRequestEntityTooLarge():
-            return f"The body may have at most {request.client_max_size:,} bytes."
         case _:
             return error.reason
 

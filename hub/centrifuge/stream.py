@@ -18,7 +18,7 @@ from hub.centrifuge.client import Client
 from hub.centrifuge.codec import WireFormat
 from hub.centrifuge.node import NODE
 from hub.ending import complete
-from hub.errors import Forbidden, Unavailable
+from hub.errors import Forbidden, TooLarge, Unavailable
 from hub.pipe import Pipe
 
 #: No cache and no proxy may hold answers back.
@@ -87,14 +87,14 @@ def admit(request: web.Request) -> Mapping[str, str]:
 
 
 async def body(request: web.Request, limit: int) -> bytes:
-    """All of a request's body, in whatever pieces it comes. Raises HTTPRequestEntityTooLarge, HTTPRequestTimeout."""
+    """All of a request's body, in whatever pieces it comes. Raises TooLarge, HTTPRequestTimeout."""
     found = bytearray()
     try:
         async with asyncio.timeout(request.app[NODE].configuration.client.stale_close_delay):
             while piece := await request.content.readany():
                 found += piece
                 if len(found) > limit:
-                    raise web.HTTPRequestEntityTooLarge(limit, len(found))
+                    raise TooLarge(limit)
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
     return bytes(found)

@@ -141,6 +141,7 @@ async def test_a_stream_is_there_only_where_it_is_configured_and_only_for_allowe
                 assert allowed == (origin if status == 204 else None)
         async with hub.http.post(url, data=b"x" * 70_000) as reply:
             assert reply.status == 413
+            assert await reply.json() == {"detail": "The body may have at most 65,536 bytes."}
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
