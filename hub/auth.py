@@ -9,14 +9,15 @@ from typing import Any
 from aiohttp import web
 
 from hub import tokens
-from hub.errors import NON_FIELD, Invalid, TokenNotValid
+from hub.errors import TokenNotValid
 from hub.keys import SECRET, SETTINGS
-from hub.kinds import Mistake, Text
 from hub.requests import VIEWER, address, context, only, read_object
-from hub.resource import MISSING, NOT_BLANK
 from hub.responses import respond
 from models import passwords
 from models.database import transaction
+from models.resources.kinds import Text
+from models.resources.mistakes import NON_FIELD, Invalid, Mistake
+from models.resources.resource import MISSING, NOT_BLANK
 from models.users import RefreshToken, User, UserProfile
 
 #: Says the same whether the name or the password is wrong.

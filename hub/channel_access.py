@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from hub.crm_channels import CrmChannel, Kind
-from hub.history import RESOURCES
 from models.access import Action, Role, Viewer, may
 from models.jobs import Job
-
-_BY_ENTITY = {resource.entity: resource for resource in RESOURCES}
+from models.resources.catalogue import RESOURCES
 
 
 async def may_subscribe(viewer: Viewer, channel: CrmChannel) -> bool:
@@ -21,7 +19,7 @@ async def may_subscribe(viewer: Viewer, channel: CrmChannel) -> bool:
         return True  # of a deleted record, too
     if channel.entity == "job":
         return await Job.filter(id=channel.id, created_by_id=viewer.id).exists()
-    resource = _BY_ENTITY.get(channel.entity)
+    resource = RESOURCES.get(channel.entity)
     if resource is None:
         return may(viewer, Action.READ, channel.entity, {})
     return await resource.readable(int(channel.id), viewer)

@@ -13,9 +13,10 @@ from aiohttp import web
 from hub.centrifuge.issuer import Issued, Issuer
 from hub.channel_access import may_subscribe
 from hub.crm_channels import crm
-from hub.errors import Forbidden, Invalid
+from hub.errors import Forbidden
 from hub.requests import VIEWER, only, parse_object
 from hub.responses import respond
+from models.resources.mistakes import Invalid
 
 #: Longest name of a channel, in characters.
 LONGEST_NAME = 255

@@ -7,8 +7,9 @@ from enum import StrEnum
 
 from aiohttp import web
 
-from hub.kinds import Integer, Mistake
 from hub.responses import respond
+from models.resources.kinds import Integer
+from models.resources.mistakes import Mistake
 
 
 class Entity(StrEnum):

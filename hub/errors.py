@@ -1,7 +1,6 @@
 """Everything the hub refuses, and how a refusal looks to the client.
 
     Refusal                what it says, as {"detail": ...}
-      Invalid        400   {"field": ["message"], ...} or {"non_field_errors": ["message"]}
       Malformed      400
       Unauthenticated 401
       TokenNotValid  401   with code and messages
@@ -9,13 +8,14 @@
       NotFound       404
       KeyReused      422
       Unavailable    503   with Retry-After
+    Invalid          400   {"field": ["message"], ...} or {"non_field_errors": ["message"]}
 
 Handlers raise these; `answer_errors` is the one place where they, and whatever else goes wrong, become a response.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
 
 import asyncpg
@@ -25,6 +25,7 @@ from aiohttp import web
 from tortoise.exceptions import DBConnectionError
 
 from hub.responses import respond
+from models.resources.mistakes import Invalid
 
 log = structlog.get_logger()
 
@@ -32,9 +33,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 #: Set once a response has begun, after which nothing else can be sent.
 BEGUN = web.RequestKey("begun", bool)
-
-#: Where a message about the whole request goes.
-NON_FIELD = "non_field_errors"
 
 
 class Refusal(Exception):
@@ -50,18 +48,6 @@ class Refusal(Exception):
 
 class Malformed(Refusal):
     """The body is not valid JSON."""
-
-
-class Invalid(Refusal):
-    """Some fields cannot be accepted."""
-
-    def __init__(self, messages: Mapping[str, Sequence[str]]) -> None:
-        super().__init__(messages)
-        self.messages = {name: list(texts) for name, texts in messages.items()}
-
-    @property
-    def body(self) -> dict[str, Any]:
-        return self.messages
 
 
 class Unauthenticated(Refusal):
@@ -164,6 +150,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return await handler(request)
     except Refusal as error:
         return refusal(error)
+    except Invalid as error:
+        return respond(error.messages, status=400)
     except web.HTTPRequestEntityTooLarge:
         return refusal(TooLarge(request.client_max_size))
     except web.HTTPException as error:

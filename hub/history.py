@@ -15,23 +15,18 @@ import orjson
 from aiohttp import web
 
 from hub import pages
-from hub.conditions import Conditions
-from hub.contacts import CONTACTS
 from hub.content_types import CONTENT_TYPES, ContentType, Entity
-from hub.errors import Invalid, NotFound
+from hub.errors import NotFound
 from hub.keys import POOL
-from hub.kinds import SERIAL, Choice, Kind, Text
-from hub.leads import LEADS
-from hub.opportunities import OPPORTUNITIES
 from hub.requests import VIEWER
 from hub.responses import respond
-from hub.selection import Row
-from hub.tasks import TASKS
-from hub.users import full_name
 from models.audit import AuditAction
-
-#: Resources whose records have a history that more than admin and manager may read.
-RESOURCES = (LEADS, CONTACTS, OPPORTUNITIES, TASKS)
+from models.resources.catalogue import RESOURCES
+from models.resources.conditions import Conditions
+from models.resources.kinds import SERIAL, Choice, Kind, Text
+from models.resources.mistakes import Invalid
+from models.resources.selection import Row
+from models.resources.users import full_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +78,7 @@ class History:
 
     def _readable(self, request: web.Request) -> Conditions:
         conditions = Conditions()
-        conditions.readable(request[VIEWER], "h.object_type", "h.object_id", RESOURCES)
+        conditions.readable(request[VIEWER], "h.object_type", "h.object_id", RESOURCES.values())
         return conditions
 
     async def _rows(self, request: web.Request, conditions: Conditions, tail: str) -> list[dict[str, Any]]:

@@ -18,9 +18,11 @@ from aiohttp import web
 from tortoise.backends.base.client import BaseDBAsyncClient
 
 from hub import responses
-from hub.errors import Forbidden, Invalid, KeyReused
+from hub.errors import Forbidden, KeyReused
 from hub.requests import VIEWER, context
 from models.database import transaction
+from models.resources.mistakes import Invalid
+from models.wire import dump
 
 HEADER = "Idempotency-Key"
 #: On an answer that was given before.
@@ -73,7 +75,7 @@ async def once(request: web.Request, raw: bytes, work: Work, permitted: Permitte
         if not claimed:
             return await _repeat(connection, scope, digest, permitted)
         answer = await work()
-        body = responses.dump(answer.body)
+        body = dump(answer.body)
         await connection.execute_query(KEEP, [*scope, answer.status, body.decode()])
     return responses.ready(body, status=answer.status)
 

@@ -9,8 +9,9 @@ from typing import Any
 from aiohttp import web
 from yarl import URL
 
-from hub.errors import Invalid, NotFound
-from hub.kinds import Integer, Mistake
+from hub.errors import NotFound
+from models.resources.kinds import Integer
+from models.resources.mistakes import Invalid, Mistake
 
 DEFAULT_SIZE = 20
 LARGEST_SIZE = 100

@@ -22,11 +22,12 @@ from aiokafka.errors import KafkaError
 from prometheus_client import Counter
 
 from actors.kernel import ActorError
-from hub.errors import Forbidden, Invalid, Refusal
+from hub.errors import Forbidden, Refusal
 from hub.fold import FOLD
 from hub.keys import NAMESPACES, SETTINGS
 from hub.requests import only, read_object
 from hub.responses import respond
+from models.resources.mistakes import Invalid
 from streams import kafka
 from streams.envelope import LARGEST_DATA, PUBLICATION, Headers, publication_headers
 from streams.topics import PUBLICATIONS, partition_of

@@ -15,15 +15,16 @@ from aiohttp import web
 from tortoise.exceptions import IntegrityError
 
 from hub import idempotency, pages
-from hub.conditions import Conditions
-from hub.errors import NON_FIELD, Forbidden, Invalid, NotFound
-from hub.kinds import SERIAL, Flag, Mistake
+from hub.errors import Forbidden, NotFound
 from hub.requests import VIEWER, context, parse_object, read_object
-from hub.resource import FILTERED, ORDERED, Reference, Resource
 from hub.responses import respond
-from hub.selection import Row, Selection
 from models.access import Action, Viewer, may
 from models.database import transaction
+from models.resources.conditions import Conditions
+from models.resources.kinds import SERIAL, Flag
+from models.resources.mistakes import NON_FIELD, Invalid, Mistake
+from models.resources.resource import FILTERED, ORDERED, Reference, Resource
+from models.resources.selection import Row, Selection
 
 
 class Records:

@@ -12,10 +12,11 @@ import structlog
 from aiohttp import web
 
 from hub import patience, tokens
-from hub.errors import Forbidden, Handler, Invalid, Malformed, TokenNotValid, Unauthenticated
+from hub.errors import Forbidden, Handler, Malformed, TokenNotValid, Unauthenticated
 from hub.keys import SECRET, VIEWERS
 from models.access import Role, Viewer
 from models.database import Context
+from models.resources.mistakes import Invalid
 
 #: Largest body, in bytes.
 LARGEST_BODY = 1024 * 1024

@@ -12,17 +12,17 @@ from aiohttp import web
 
 from hub import auth, connection_tokens, content_types, health, page, publish, sockets, timeline
 from hub.centrifuge import api, emulation, http_stream, sse, stream, unidirectional, websocket
-from hub.contacts import CONTACTS
 from hub.errors import Handler
 from hub.history import AUDIT_TRAIL, FIELD_HISTORY
-from hub.leads import LEADS
-from hub.opportunities import OPPORTUNITIES
 from hub.records import Records
 from hub.requests import Who, guarded
-from hub.resource import Resource
 from hub.responses import respond
-from hub.tasks import TASKS
 from models.access import Role
+from models.resources.contacts import CONTACTS
+from models.resources.leads import LEADS
+from models.resources.opportunities import OPPORTUNITIES
+from models.resources.resource import Resource
+from models.resources.tasks import TASKS
 
 PUBLIC = Who(signed_in=False)
 SIGNED_IN = Who()

@@ -24,7 +24,7 @@ from actors.session import Session
 from hub import connections, frames, recoveries
 from hub.centrifuge.codes import BAD_REQUEST, EXPIRED
 from hub.ending import complete
-from hub.errors import Invalid, Unauthenticated, Unavailable
+from hub.errors import Unauthenticated, Unavailable
 from hub.fold import FOLD, Fold
 from hub.reading import mark_read
 from hub.requests import authenticate, bearer
@@ -34,6 +34,7 @@ from hub.sight import admits
 from hub.tokens import Claims
 from hub.transport import Transport
 from models.access import Viewer
+from models.resources.mistakes import Invalid
 
 log = structlog.get_logger()
 

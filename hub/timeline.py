@@ -10,16 +10,17 @@ import orjson
 from aiohttp import web
 
 from hub import pages
-from hub.conditions import Conditions
-from hub.errors import Invalid, Refusal
-from hub.history import RESOURCES
+from hub.errors import Refusal
 from hub.keys import POOL
-from hub.kinds import SERIAL, Choice, Integer, Kind, Mistake, Text
 from hub.pages import Page
 from hub.requests import VIEWER
 from hub.responses import respond
-from hub.selection import Row
 from models.access import Role, Viewer
+from models.resources.catalogue import RESOURCES
+from models.resources.conditions import Conditions
+from models.resources.kinds import SERIAL, Choice, Integer, Kind, Text
+from models.resources.mistakes import Invalid, Mistake
+from models.resources.selection import Row
 from models.timeline import ItemType
 
 LIMIT = "limit"
@@ -30,7 +31,6 @@ NEWEST_FIRST = "ORDER BY t.occurred_at DESC, t.id DESC"
 #: Who did what nobody is known to have done.
 SYSTEM = "System"
 
-BY_ENTITY = {resource.entity: resource for resource in RESOURCES}
 
 FILTERS: Mapping[str, tuple[str, Kind]] = {
     "entity_type": ("t.entity_type", Text(50)),
@@ -58,7 +58,7 @@ async def index(request: web.Request) -> web.Response:
     if "entity_id" in given and "entity_type" not in given:
         raise Invalid({"entity_id": ["Give entity_type with it."]})
     conditions = Conditions()
-    conditions.readable(request[VIEWER], "t.entity_type", "t.entity_id", RESOURCES)
+    conditions.readable(request[VIEWER], "t.entity_type", "t.entity_id", RESOURCES.values())
     conditions.narrow(given, FILTERS)
     conditions.during(given, "t.occurred_at")
     if "activity_types" in given:
@@ -80,7 +80,7 @@ async def of_record(request: web.Request) -> web.Response:
 
 async def record(pool: asyncpg.Pool, viewer: Viewer, entity: str, key: int, page: Page) -> dict[str, Any]:
     """What happened to one record. Raises NoTimeline if the viewer may not read it."""
-    resource = BY_ENTITY.get(entity)
+    resource = RESOURCES.get(entity)
     there = resource is not None and await resource.readable(key, viewer)
     conditions = Conditions()
     conditions.add("t.entity_type = {} AND t.entity_id = {}", entity, str(key))

@@ -11,7 +11,8 @@ from hub.centrifuge import stream
 from hub.centrifuge.codec import Emulation, Malformed, WireFormat
 from hub.centrifuge.http_stream import JSON, PROTOBUF, in_protobuf
 from hub.centrifuge.node import NODE, Node
-from hub.errors import Invalid, NotFound
+from hub.errors import NotFound
+from models.resources.mistakes import Invalid
 
 #: What a node is asked that owns a session.
 HAND = "emulation"

@@ -10,11 +10,12 @@ import orjson
 from hub import timeline
 from hub.centrifuge.codec import Content
 from hub.centrifuge.codes import BAD_ARGUMENTS, METHOD_NOT_FOUND, PERMISSION_DENIED, Refused
-from hub.kinds import SERIAL, Integer, Mistake
 from hub.pages import Page
 from hub.reading import mark_read
-from hub.responses import dump
 from models.access import Viewer
+from models.resources.kinds import SERIAL, Integer
+from models.resources.mistakes import Mistake
+from models.wire import dump
 
 if TYPE_CHECKING:
     from hub.centrifuge.client import Client

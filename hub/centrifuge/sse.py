@@ -7,7 +7,7 @@ from aiohttp import web
 from hub.centrifuge import stream
 from hub.centrifuge.json_codec import JsonFormat
 from hub.centrifuge.node import NODE
-from hub.errors import Invalid
+from models.resources.mistakes import Invalid
 
 #: The query parameter with the first commands; an EventSource can send nothing else.
 COMMANDS = "cf_connect"

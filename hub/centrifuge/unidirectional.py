@@ -18,8 +18,8 @@ from hub.centrifuge.client import Client
 from hub.centrifuge.codec import Malformed
 from hub.centrifuge.node import NODE
 from hub.centrifuge.push_codec import PushFormat
-from hub.errors import Invalid
 from hub.transport import Transport
+from models.resources.mistakes import Invalid
 
 #: One object for each way to frame a push.
 MESSAGES, EVENTS, LINES = PushFormat(frames.text), PushFormat(sse.events), PushFormat(http_stream.line)

@@ -9,22 +9,22 @@ import pytest
 from tortoise import fields
 from tortoise.fields.base import OnDelete
 
-from hub.contacts import CONTACTS
-from hub.errors import Invalid
-from hub.history import RESOURCES
-from hub.kinds import SERIAL, Choice, Decimal, Integer, Moment, Text
-from hub.leads import LEADS
-from hub.opportunities import OPPORTUNITIES
-from hub.resource import LISTED, NULL, READ_ONLY, REQUIRED, Computed, Field, Reference, Resource
-from hub.tasks import TASKS
-from hub.users import USERS
 from models import database
 from models.access import Role, Viewer
 from models.leads import Lead
+from models.resources.catalogue import RESOURCES
+from models.resources.contacts import CONTACTS
+from models.resources.kinds import SERIAL, Choice, Decimal, Integer, Moment, Text
+from models.resources.leads import LEADS
+from models.resources.mistakes import Invalid
+from models.resources.opportunities import OPPORTUNITIES
+from models.resources.resource import LISTED, NULL, READ_ONLY, REQUIRED, Computed, Field, Reference, Resource
+from models.resources.tasks import TASKS
+from models.resources.users import USERS
 
 ADMIN = Viewer(id=1, role=Role.ADMIN)
 
-EVERY = (*RESOURCES, USERS)
+EVERY = (*RESOURCES.values(), USERS)
 
 LISTS = {
     LEADS: """id first_name last_name email phone company_name lead_source status priority lead_score estimated_value
@@ -108,7 +108,7 @@ def _agrees(name: str, field: Field, column: Any) -> None:
             assert isinstance(column, fields.IntField | fields.BigIntField), name
 
 
-@pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: resource.path)
+@pytest.mark.parametrize("resource", RESOURCES.values(), ids=lambda resource: resource.path)
 async def test_whatever_a_deletion_takes_along_is_declared(resource: Resource) -> None:
     async with database.orm("postgresql://nobody@127.0.0.1:1/none"):
         meta = resource.model._meta

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hub.kinds import SERIAL, Email, Text
-from hub.resource import LISTED, READ_ONLY, Computed, Field, Resource
+from models.resources.kinds import SERIAL, Email, Text
+from models.resources.resource import LISTED, READ_ONLY, Computed, Field, Resource
 from models.users import User
 
 

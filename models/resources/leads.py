@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from hub.kinds import SERIAL, Choice, Decimal, Email, Integer, Moment, Object, Tags, Text
-from hub.resource import (
+from models.leads import Lead, LeadSource, LeadStatus, Priority
+from models.resources.kinds import SERIAL, Choice, Decimal, Email, Integer, Moment, Object, Tags, Text
+from models.resources.resource import (
     FILTERED,
     LISTED,
     NAMED,
@@ -17,8 +18,7 @@ from hub.resource import (
     Reference,
     Resource,
 )
-from hub.users import USERS
-from models.leads import Lead, LeadSource, LeadStatus, Priority
+from models.resources.users import USERS
 
 FULL_NAME = Computed("full_name", ("first_name", "last_name"), "{} {}".format)
 

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.kinds import (
+from models.contacts import Salutation
+from models.leads import LeadStatus
+from models.resources.kinds import (
     Choice,
     Currency,
     Day,
@@ -18,7 +20,6 @@ from hub.kinds import (
     Flag,
     Integer,
     Kind,
-    Mistake,
     Moment,
     Object,
     OneOf,
@@ -26,8 +27,7 @@ from hub.kinds import (
     Text,
     Url,
 )
-from models.contacts import Salutation
-from models.leads import LeadStatus
+from models.resources.mistakes import Mistake
 
 MONEY = Decimal(12, 2)
 

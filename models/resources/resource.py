@@ -17,11 +17,11 @@ from typing import Any
 import orjson
 from tortoise.models import Model
 
-from hub.errors import Invalid
-from hub.kinds import SERIAL, Choice, Kind, Mistake, Text
-from hub.responses import dump
-from hub.selection import Row, Selection
 from models.access import Action, Viewer, may
+from models.resources.kinds import SERIAL, Choice, Kind, Text
+from models.resources.mistakes import Invalid, Mistake
+from models.resources.selection import Row, Selection
+from models.wire import dump
 
 
 class Use(Flag):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from hub.kinds import SERIAL, Choice, Email, Moment, Object, Tags, Text, Url
-from hub.resource import (
+from models.contacts import Contact, ContactType, Salutation
+from models.opportunities import Opportunity
+from models.resources.kinds import SERIAL, Choice, Email, Moment, Object, Tags, Text, Url
+from models.resources.resource import (
     FILTERED,
     LISTED,
     NAMED,
@@ -17,9 +19,7 @@ from hub.resource import (
     Reference,
     Resource,
 )
-from hub.users import USERS
-from models.contacts import Contact, ContactType, Salutation
-from models.opportunities import Opportunity
+from models.resources.users import USERS
 
 FULL_NAME = Computed("full_name", ("first_name", "last_name"), "{} {}".format, LISTED)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import decimal
 
-from hub.contacts import CONTACTS
-from hub.kinds import SERIAL, Choice, Currency, Day, Decimal, Moment, Object, OneOf, Tags, Text
-from hub.leads import ASSIGNED_TO_ME
-from hub.resource import (
+from models.opportunities import PROBABILITIES, Opportunity, Stage
+from models.resources.contacts import CONTACTS
+from models.resources.kinds import SERIAL, Choice, Currency, Day, Decimal, Moment, Object, OneOf, Tags, Text
+from models.resources.leads import ASSIGNED_TO_ME
+from models.resources.resource import (
     FILTERED,
     LISTED,
     NAMED,
@@ -20,8 +21,7 @@ from hub.resource import (
     Reference,
     Resource,
 )
-from hub.users import USERS
-from models.opportunities import PROBABILITIES, Opportunity, Stage
+from models.resources.users import USERS
 
 
 def weighted_amount(amount: decimal.Decimal, probability: int) -> decimal.Decimal:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hub.kinds import SERIAL, Choice, Moment, Text
-from hub.leads import ASSIGNED_TO_ME
-from hub.resource import (
+from models.leads import Priority
+from models.resources.kinds import SERIAL, Choice, Moment, Text
+from models.resources.leads import ASSIGNED_TO_ME
+from models.resources.resource import (
     FILTERED,
     LISTED,
     NAMED,
@@ -18,8 +19,7 @@ from hub.resource import (
     Reference,
     Resource,
 )
-from hub.users import USERS
-from models.leads import Priority
+from models.resources.users import USERS
 from models.tasks import Task, TaskStatus, TaskType
 
 #: Due, and still to be done.

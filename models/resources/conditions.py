@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, time
 from typing import Any
 
-from hub.errors import Invalid
-from hub.kinds import Day, Kind, Mistake, Moment
-from hub.resource import Resource
 from models.access import Role, Viewer, visible_sql
+from models.resources.kinds import Day, Kind, Moment
+from models.resources.mistakes import Invalid, Mistake
+from models.resources.resource import Resource
 
 
 class Conditions:
@@ -61,7 +61,7 @@ class Conditions:
         """Add a condition in which each `{}` stands for the viewer's id."""
         self.add(condition, *[viewer.id] * condition.count("{}"))
 
-    def readable(self, viewer: Viewer, type_column: str, id_column: str, resources: tuple[Resource, ...]) -> None:
+    def readable(self, viewer: Viewer, type_column: str, id_column: str, resources: Iterable[Resource]) -> None:
         """Keep the history of records the viewer may read now.
 
         What is deleted and what is no resource (users, configuration) is for admin and manager.

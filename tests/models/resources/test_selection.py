@@ -9,15 +9,15 @@ import asyncpg
 import pytest
 from tortoise.exceptions import IntegrityError
 
-from hub.contacts import CONTACTS
-from hub.history import RESOURCES
-from hub.leads import LEADS
-from hub.resource import Resource
-from hub.selection import Selection
 from models import database as databases
 from models import demo
 from models.database import Context
 from models.leads import Lead, LeadStatus
+from models.resources.catalogue import RESOURCES
+from models.resources.contacts import CONTACTS
+from models.resources.leads import LEADS
+from models.resources.resource import Resource
+from models.resources.selection import Selection
 
 LEAD: dict[str, Any] = {"first_name": "a", "last_name": "b", "email": "c"}
 
@@ -30,7 +30,7 @@ async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
 
 async def test_rows_are_those_of_the_orm(pool: asyncpg.Pool) -> None:
     await demo.make(pool)
-    for resource in RESOURCES:
+    for resource in RESOURCES.values():
         await _agree(resource, resource.detailed, resource.paths(listed=False))
         await _agree(resource, resource.listed, resource.paths(listed=True))
         await _agree(resource, resource.access, list(resource.access_paths()))

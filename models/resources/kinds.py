@@ -15,9 +15,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-
-class Mistake(Exception):
-    """The value cannot be accepted."""
+from models.resources.mistakes import Mistake
 
 
 class Kind(Protocol):

@@ -1,0 +1,20 @@
+"""What is wrong with values somebody gave: one value, or several of a record at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+#: Where a message about all the values together goes.
+NON_FIELD = "non_field_errors"
+
+
+class Mistake(Exception):
+    """The value cannot be accepted."""
+
+
+class Invalid(Exception):
+    """Some fields cannot be accepted: messages by field name."""
+
+    def __init__(self, messages: Mapping[str, Sequence[str]]) -> None:
+        super().__init__(messages)
+        self.messages = {name: list(texts) for name, texts in messages.items()}
