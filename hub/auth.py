@@ -11,11 +11,13 @@ from aiohttp import web
 from hub import tokens
 from hub.errors import TokenNotValid
 from hub.keys import SECRET, SETTINGS
+from hub.openapi.operation import Operation, documented
+from hub.openapi.shapes import FLAG, OBJECT, TEXT, Named, fields, nullable
 from hub.requests import VIEWER, address, context, only, read_object
 from hub.responses import respond
 from models import passwords
 from models.database import transaction
-from models.resources.kinds import Text
+from models.resources.kinds import SERIAL, Moment, Text
 from models.resources.mistakes import NON_FIELD, Invalid, Mistake
 from models.resources.resource import MISSING, NOT_BLANK
 from models.users import RefreshToken, User, UserProfile
@@ -27,6 +29,26 @@ REFUSED = "Unable to sign in with these credentials."
 LONGEST_PASSWORD = 1024
 
 
+ACCOUNT = Named(
+    "OwnAccount",
+    fields(
+        id=SERIAL,
+        username=TEXT,
+        email=TEXT,
+        first_name=TEXT,
+        last_name=TEXT,
+        full_name=TEXT,
+        role=TEXT,
+        is_active=FLAG,
+        profile=nullable(OBJECT),
+        last_login=nullable(Moment()),
+        date_joined=Moment(),
+    ),
+)
+CREDENTIALS = fields(username=TEXT, password=TEXT)
+
+
+@documented(Operation(body=CREDENTIALS, answers={200: fields(access=TEXT, refresh=TEXT, user=ACCOUNT)}))
 async def login(request: web.Request) -> web.Response:
     """Tokens and the user for a username and a password."""
     given = _texts(await read_object(request), "username", "password")
@@ -45,6 +67,9 @@ async def login(request: web.Request) -> web.Response:
     return respond({**pair, "user": account})
 
 
+@documented(
+    Operation(body=fields(refresh=TEXT), answers={200: fields(access=TEXT, refresh=TEXT)}, refusals=(TokenNotValid,))
+)
 async def refresh(request: web.Request) -> web.Response:
     """The next pair of tokens for a refresh token, which is worth nothing afterwards."""
     given = _texts(await read_object(request), "refresh")
@@ -62,6 +87,7 @@ async def refresh(request: web.Request) -> web.Response:
     return respond(pair)
 
 
+@documented(Operation(answers={200: ACCOUNT}))
 async def me(request: web.Request) -> web.Response:
     """The signed-in user."""
     return respond(await _account(request[VIEWER].id))

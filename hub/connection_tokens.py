@@ -10,16 +10,23 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
+from hub.body import Body, Printable
 from hub.centrifuge.issuer import Issued, Issuer
 from hub.channel_access import may_subscribe
 from hub.crm_channels import crm
 from hub.errors import Forbidden
-from hub.requests import VIEWER, only, parse_object
+from hub.openapi.operation import Operation, documented
+from hub.openapi.shapes import TEXT, Named, fields
+from hub.requests import VIEWER, only, parse_object, read_object
 from hub.responses import respond
-from models.resources.mistakes import Invalid
+from models.resources.kinds import Moment
+from models.resources.resource import REQUIRED, Field
 
 #: Longest name of a channel, in characters.
 LONGEST_NAME = 255
+
+BODY = Body(Field("channel", Printable(LONGEST_NAME), REQUIRED))
+TOKEN = Named("ClientToken", fields(token=TEXT, expires_at=Moment()))
 
 ISSUER = web.AppKey("issuer", Issuer)
 
@@ -28,6 +35,7 @@ class ChannelForbidden(Forbidden):
     """You may not subscribe to this channel."""
 
 
+@documented(Operation(body=fields(), bodiless=True, answers={200: TOKEN}))
 async def connection(request: web.Request) -> web.Response:
     """A token to connect with; there is nothing to say in the body."""
     body = await request.read()
@@ -35,15 +43,10 @@ async def connection(request: web.Request) -> web.Response:
     return _answer(request.app[ISSUER].connection(str(request[VIEWER].id)))
 
 
+@documented(Operation(body=BODY.shape, answers={200: TOKEN}, refusals=(ChannelForbidden,)))
 async def subscription(request: web.Request) -> web.Response:
     """A token to subscribe to `channel` with."""
-    body = parse_object(await request.read())
-    only(body, ("channel",))
-    name = body.get("channel")
-    if name is None:
-        raise Invalid({"channel": ["This field is required."]})
-    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
-        raise Invalid({"channel": [f"Must be 1 to {LONGEST_NAME} characters."]})
+    name: str = BODY.read(await read_object(request))["channel"]
     channel = crm(name)
     if channel is None or not await may_subscribe(request[VIEWER], channel):
         raise ChannelForbidden

@@ -7,8 +7,10 @@ from enum import StrEnum
 
 from aiohttp import web
 
+from hub.openapi.operation import Operation, documented
+from hub.openapi.shapes import fields, many
 from hub.responses import respond
-from models.resources.kinds import Integer
+from models.resources.kinds import Choice, Integer, Schema
 from models.resources.mistakes import Mistake
 
 
@@ -52,7 +54,11 @@ class ContentType:
     def read_text(self, text: str) -> str:
         return self.read(Integer().read_text(text))
 
+    def schema(self, *, given: bool) -> Schema:
+        return {"type": "integer", "enum": list(CONTENT_TYPES.values())}
 
+
+@documented(Operation(answers={200: many(fields(id=Integer(1), model=Choice(Entity)))}))
 async def index(_request: web.Request) -> web.Response:
     """Every number with the name it stands for."""
     return respond([{"id": number, "model": name} for name, number in CONTENT_TYPES.items()])

@@ -26,6 +26,7 @@ import structlog
 from aiohttp import web
 from tortoise.exceptions import DBConnectionError
 
+from hub.openapi.shapes import DETAIL, TEXT, Named, Shape, fields, many
 from hub.responses import respond
 from models.resources.mistakes import Invalid
 
@@ -42,6 +43,8 @@ class Refusal(Exception):
 
     status: ClassVar[int] = 400
     headers: ClassVar[Mapping[str, str]] = {}
+    #: The shape of the body.
+    shape: ClassVar[Shape] = DETAIL
 
     @property
     def body(self) -> dict[str, Any]:
@@ -61,6 +64,8 @@ class Unauthenticated(Refusal):
 
 class TokenNotValid(Unauthenticated):
     """The token is not valid or has expired."""
+
+    shape = Named("TokenRefusal", fields(detail=TEXT, code=TEXT, messages=many(fields(token_type=TEXT, message=TEXT))))
 
     @property
     def body(self) -> dict[str, Any]:

@@ -18,12 +18,16 @@ from hub import pages
 from hub.content_types import CONTENT_TYPES, ContentType, Entity
 from hub.errors import NotFound
 from hub.keys import POOL
+from hub.openapi.operation import Operation, documented
+from hub.openapi.parameters import DURING, PAGING, equal_to, ordering
+from hub.openapi.shapes import OBJECT, TEXT, Maybe, Named, fields, nullable
+from hub.openapi.shapes import page as listing
 from hub.requests import VIEWER
 from hub.responses import respond
 from models.audit import AuditAction
 from models.resources.catalogue import RESOURCES
 from models.resources.conditions import Conditions
-from models.resources.kinds import SERIAL, Choice, Kind, Text
+from models.resources.kinds import SERIAL, Choice, Kind, Moment, Text, Uuid
 from models.resources.mistakes import Invalid
 from models.resources.selection import Row
 from models.resources.users import full_name
@@ -38,12 +42,15 @@ class History:
     #: Parameter to (column, kind).
     filters: Mapping[str, tuple[str, Kind]]
     show: Callable[[Row], dict[str, Any]]
+    #: The same in the document.
+    shape: Named
     #: The column with the user's id.
     user: str
     #: Whether `model` and `object_id` only go together.
     paired: bool = False
     dated: bool = False
 
+    @documented(lambda self: self.listed)
     async def index(self, request: web.Request) -> web.Response:
         """A page of it, newest first."""
         dates = ("start_date", "end_date") if self.dated else ()
@@ -63,6 +70,7 @@ class History:
         rows = await self._rows(request, conditions, f"ORDER BY {terms} LIMIT {page.size} OFFSET {page.offset}")
         return respond(page.envelope(request.url, count, rows))
 
+    @documented(lambda self: Operation(answers={200: self.shape}, path={"id": Uuid()}))
     async def retrieve(self, request: web.Request) -> web.Response:
         """One row of it."""
         try:
@@ -75,6 +83,13 @@ class History:
         if not rows:
             raise NotFound
         return respond(rows[0])
+
+    @property
+    def listed(self) -> Operation:
+        """What the list takes and answers."""
+        filters = equal_to({name: kind for name, (_, kind) in self.filters.items()})
+        parameters = (*filters, *(DURING if self.dated else ()), ordering((self.time,)), *PAGING)
+        return Operation(answers={200: listing(self.shape)}, parameters=parameters, refusals=pages.REFUSALS)
 
     def _readable(self, request: web.Request) -> Conditions:
         conditions = Conditions()
@@ -137,6 +152,49 @@ def _field_change(row: Row) -> dict[str, Any]:
     }
 
 
+_AUDIT_RECORD = Named(
+    "AuditRecord",
+    fields(
+        id=Uuid(),
+        user=nullable(SERIAL),
+        user_name=Maybe(TEXT),
+        user_email=TEXT,
+        content_type=nullable(SERIAL),
+        model_name=TEXT,
+        object_id=TEXT,
+        object_repr=TEXT,
+        action=Choice(AuditAction),
+        description=TEXT,
+        changes=OBJECT,
+        old_values=OBJECT,
+        new_values=OBJECT,
+        ip_address=nullable(TEXT),
+        user_agent=TEXT,
+        request_id=nullable(Uuid()),
+        metadata=OBJECT,
+        timestamp=Moment(),
+    ),
+)
+
+_FIELD_CHANGE = Named(
+    "FieldChange",
+    fields(
+        id=Uuid(),
+        content_type=nullable(SERIAL),
+        model_name=TEXT,
+        object_id=TEXT,
+        field_name=TEXT,
+        field_label=TEXT,
+        old_value=nullable(TEXT),
+        new_value=nullable(TEXT),
+        old_value_display=nullable(TEXT),
+        new_value_display=nullable(TEXT),
+        changed_by=nullable(SERIAL),
+        changed_by_name=Maybe(TEXT),
+        changed_at=Moment(),
+    ),
+)
+
 _RECORD: Mapping[str, tuple[str, Kind]] = {
     "content_type": ("h.object_type", ContentType()),
     "model": ("h.object_type", Choice(Entity)),
@@ -148,6 +206,7 @@ AUDIT_TRAIL = History(
     time="timestamp",
     filters={"action": ("h.action", Choice(AuditAction)), "user": ("h.user_id", SERIAL), **_RECORD},
     show=_audit_record,
+    shape=_AUDIT_RECORD,
     user="user_id",
     dated=True,
 )
@@ -157,6 +216,7 @@ FIELD_HISTORY = History(
     time="changed_at",
     filters={"field_name": ("h.field_name", Text(100)), "changed_by": ("h.changed_by_id", SERIAL), **_RECORD},
     show=_field_change,
+    shape=_FIELD_CHANGE,
     user="changed_by_id",
     paired=True,
 )

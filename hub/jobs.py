@@ -5,6 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from hub.errors import Conflict
+from hub.openapi.operation import Operation, documented
+from hub.openapi.resources import detailed
 from hub.records import Records
 from hub.requests import VIEWER
 from hub.responses import respond
@@ -14,6 +16,10 @@ from models.resources.jobs import JOBS
 RECORDS = Records(JOBS)
 
 
+SHOWN = Operation(answers={200: detailed(JOBS)}, path={"id": JOBS.key}, refusals=(Conflict,))
+
+
+@documented(SHOWN)
 async def cancel(request: web.Request) -> web.Response:
     """End a job before its next step; what it has done stays done."""
     row = await RECORDS.found(request)
@@ -22,6 +28,7 @@ async def cancel(request: web.Request) -> web.Response:
     return await _shown(request)
 
 
+@documented(SHOWN)
 async def resume(request: web.Request) -> web.Response:
     """Go on with a failed job at the step that failed."""
     row = await RECORDS.found(request)

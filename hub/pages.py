@@ -18,6 +18,9 @@ LARGEST_SIZE = 100
 
 PAGE, PAGE_SIZE, ORDERING = "page", "page_size", "ordering"
 
+#: What a list may refuse: a page that is not there.
+REFUSALS = (NotFound,)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Page:

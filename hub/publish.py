@@ -22,12 +22,16 @@ from aiokafka.errors import KafkaError
 from prometheus_client import Counter
 
 from actors.kernel import ActorError
+from hub.body import Anything, Body, Printable
 from hub.errors import Forbidden, Refusal
 from hub.fold import FOLD
 from hub.keys import NAMESPACES, SETTINGS
-from hub.requests import only, read_object
+from hub.openapi.operation import Operation, Parameter, documented
+from hub.openapi.shapes import NUMBER, TEXT, fields, nullable
+from hub.requests import read_object
 from hub.responses import respond
-from models.resources.mistakes import Invalid
+from models.resources.mistakes import Invalid, Mistake
+from models.resources.resource import NULL, REQUIRED, Field
 from streams import kafka
 from streams.envelope import LARGEST_DATA, PUBLICATION, Headers, publication_headers
 from streams.topics import PUBLICATIONS, partition_of
@@ -46,7 +50,13 @@ LONGEST_NAME = 255
 #: Channels only agents write to: what is said there follows from the database.
 OF_AGENTS = ("lead:", "contact:", "opportunity:", "task:", "timeline:", "job:", "campaign:", "widget:", "dashboard:")
 
-FIELDS = ("channel", "data", "idempotency_key")
+BODY = Body(
+    Field("channel", Printable(LONGEST_NAME, plain=True), REQUIRED),
+    Field("data", Anything(), REQUIRED | NULL),
+    Field("idempotency_key", Printable(LONGEST_NAME), NULL),
+)
+#: Epoch and offset; nulls while the fold is behind.
+PLACE = fields(epoch=nullable(TEXT), offset=nullable(NUMBER))
 
 PUBLISHES = Counter("hub_publishes_total", "Publishes from outside", ["outcome"])
 
@@ -157,6 +167,14 @@ async def keep_publishing(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
+@documented(
+    Operation(
+        body=BODY.shape,
+        answers={200: PLACE, 202: PLACE},
+        parameters=(Parameter(name="Idempotency-Key", place="header", about="In place of idempotency_key."),),
+        refusals=(ReservedChannel, OutcomeUnknown),
+    )
+)
 async def publish(request: web.Request) -> web.Response:
     """Publish `data` on `channel`; answers its epoch and offset, or 202 with nulls while the fold is still behind."""
     wanted = parse(await read_object(request), request.headers.get("Idempotency-Key"))
@@ -170,43 +188,22 @@ async def publish(request: web.Request) -> web.Response:
 
 def parse(body: Mapping[str, Any], header: str | None) -> Publish:
     """The publish that a body and an Idempotency-Key header ask for. Raises Invalid or ReservedChannel."""
-    only(body, FIELDS)
-    mistakes = {
-        name: message
-        for name, message in (
-            ("channel", _channel_mistake(body.get("channel"))),
-            ("idempotency_key", _key_mistake(body.get("idempotency_key"), header)),
-            ("data", None if "data" in body else "This field is required."),
-        )
-        if message
-    }
-    payload = orjson.dumps(body.get("data"))
+    given = BODY.read(body)
+    key = given.get("idempotency_key")
+    mistakes = {}
+    if header is not None:
+        try:
+            Printable(LONGEST_NAME).read(header)
+        except Mistake as mistake:
+            mistakes["Idempotency-Key"] = [str(mistake)]
+        if key not in (None, header):
+            mistakes["idempotency_key"] = ["Differs from the Idempotency-Key header."]
+    payload = orjson.dumps(given["data"])
     if len(payload) > LARGEST_DATA:
-        mistakes["data"] = f"May have at most {LARGEST_DATA:,} bytes as compact JSON."
+        mistakes["data"] = [f"May have at most {LARGEST_DATA:,} bytes as compact JSON."]
     if mistakes:
-        raise Invalid({name: [message] for name, message in mistakes.items()})
-    channel: str = body["channel"]
+        raise Invalid(mistakes)
+    channel: str = given["channel"]
     if of_agents(channel):
         raise ReservedChannel
-    return Publish(channel=channel, payload=payload, id=body.get("idempotency_key") or header or str(uuid4()))
-
-
-def _channel_mistake(channel: object) -> str | None:
-    if channel is None:
-        return "This field is required."
-    if not isinstance(channel, str) or not 0 < len(channel) <= LONGEST_NAME or not _plain(channel):
-        return f"Must be 1 to {LONGEST_NAME} printable ASCII characters without spaces."
-    return None
-
-
-def _key_mistake(key: object, header: str | None) -> str | None:
-    if key is not None and header is not None and key != header:
-        return "Differs from the Idempotency-Key header."
-    given = header if key is None else key
-    if given is not None and not (isinstance(given, str) and 0 < len(given) <= LONGEST_NAME and given.isprintable()):
-        return f"Must be 1 to {LONGEST_NAME} printable characters."
-    return None
-
-
-def _plain(channel: str) -> bool:
-    return channel.isascii() and channel.isprintable() and " " not in channel
+    return Publish(channel=channel, payload=payload, id=key or header or str(uuid4()))

@@ -16,6 +16,8 @@ from tortoise.exceptions import IntegrityError
 
 from hub import idempotency, pages
 from hub.errors import Forbidden, NotFound
+from hub.openapi import resources as shapes
+from hub.openapi.operation import documented
 from hub.requests import VIEWER, context, parse_object, read_object
 from hub.responses import respond
 from models.access import Action, Viewer, may
@@ -37,6 +39,7 @@ class Records:
         self._ordered = tuple(resource.used(ORDERED))
         self._parameters = (*self._filters, *self._presets, pages.ORDERING, pages.PAGE, pages.PAGE_SIZE)
 
+    @documented(lambda self: shapes.index(self.resource))
     async def index(self, request: web.Request) -> web.Response:
         """A page of the records the caller may see."""
         viewer = request[VIEWER]
@@ -50,6 +53,7 @@ class Records:
         results = [self.resource.show(row, viewer, listed=True) for row in rows]
         return respond(page.envelope(request.url, count, results))
 
+    @documented(lambda self: shapes.create(self.resource))
     async def create(self, request: web.Request) -> web.Response:
         """A new record, the caller's own; repeatable with an Idempotency-Key."""
         viewer = request[VIEWER]
@@ -79,6 +83,7 @@ class Records:
 
         return await idempotency.once(request, raw, work, permitted)
 
+    @documented(lambda self: shapes.retrieve(self.resource))
     async def retrieve(self, request: web.Request) -> web.Response:
         """One record."""
         viewer = request[VIEWER]
@@ -88,14 +93,17 @@ class Records:
         """The record in the URL, in detail. Raises NotFound if the caller may not read it."""
         return await self._readable(self.resource.detailed, self._key(request), request[VIEWER])
 
+    @documented(lambda self: shapes.change(self.resource, partial=False))
     async def put(self, request: web.Request) -> web.Response:
         """Change a record; every required field must be there."""
         return await self._change(request, partial=False)
 
+    @documented(lambda self: shapes.change(self.resource, partial=True))
     async def patch(self, request: web.Request) -> web.Response:
         """Change the fields that are named."""
         return await self._change(request, partial=True)
 
+    @documented(lambda self: shapes.delete(self.resource))
     async def delete(self, request: web.Request) -> web.Response:
         """Remove a record, and what cannot be without it. Forbidden if the caller may not remove all of that."""
         key, viewer = self._key(request), request[VIEWER]

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from hub import auth, connection_tokens, content_types, health, jobs, page, publish, sockets, timeline
+from hub import api_docs, auth, connection_tokens, content_types, health, jobs, page, publish, sockets, timeline
 from hub.centrifuge import api, emulation, http_stream, sse, stream, unidirectional, websocket
 from hub.errors import Handler
 from hub.history import AUDIT_TRAIL, FIELD_HISTORY
+from hub.openapi.operation import Operation, documented
+from hub.openapi.shapes import by_name
 from hub.records import Records
 from hub.requests import Who, guarded
 from hub.responses import respond
@@ -56,6 +58,7 @@ def records(resource: Resource) -> Iterator[Route]:
     yield Route("DELETE", one, handlers.delete, SIGNED_IN)
 
 
+@documented(Operation(answers={200: by_name({"type": "string", "format": "uri"})}))
 async def root(request: web.Request) -> web.Response:
     """The lists under /api/v1/, by name."""
     plain = [route.path for route in ROUTES if route.method == "GET" and route.path.startswith("/api/v1/")]
@@ -109,6 +112,11 @@ ROUTES: tuple[Route, ...] = (
     Route("OPTIONS", "/emulation", stream.preflight, PUBLIC),
     # backends: the server API
     *(Route("POST", f"/api/{name}/", handler, BY_KEY) for name, handler in api.HANDLERS.items()),
+    # what describes all this
+    Route("GET", "/api/schema/", api_docs.schema, PUBLIC),
+    Route("GET", "/api/docs/", api_docs.index, PUBLIC),
+    Route("GET", "/api/docs/files/{name}", api_docs.asset, PUBLIC),
+    Route("GET", "/api/redoc/", api_docs.redoc, PUBLIC),
     # the page, and what operators' tools ask
     Route("GET", "/", page.index, PUBLIC),
     Route("GET", "/page/{name}", page.asset, PUBLIC),
@@ -120,6 +128,7 @@ ROUTES: tuple[Route, ...] = (
 
 def add(app: web.Application) -> None:
     """Put the routes on the application, each with and without its last slash."""
+    app[api_docs.DOCUMENT] = api_docs.Document(ROUTES)
     for route in ROUTES:
         handler = guarded(route.handler, route.who)
         for path in dict.fromkeys((route.path, route.path.rstrip("/") or "/")):

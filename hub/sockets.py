@@ -26,6 +26,7 @@ from hub.centrifuge.codes import BAD_REQUEST, EXPIRED
 from hub.ending import complete
 from hub.errors import Unauthenticated, Unavailable
 from hub.fold import FOLD, Fold
+from hub.openapi.operation import Operation, documented
 from hub.reading import mark_read
 from hub.requests import authenticate, bearer
 from hub.scan import ScanError
@@ -53,12 +54,19 @@ BEARER = "bearer"
 #: Seconds for which a role looked up before may be used again: sockets go on while Postgres is away.
 ROLE_WITHIN = 5.0
 
+SOCKET = Operation(
+    answers={101: None},
+    stream="A WebSocket. The token goes into the Authorization header, or as subprotocols `bearer, <token>`.",
+)
 
+
+@documented(SOCKET)
 async def notifications(request: web.Request) -> web.StreamResponse:
     """The personal channel of whoever asks."""
     return await _serve(request, "notifications", lambda viewer: f"#{viewer.id}")
 
 
+@documented(SOCKET)
 async def activity(request: web.Request) -> web.StreamResponse:
     """What happens, to each what they may see."""
     return await _serve(request, "activity", lambda _: "activity")

@@ -12,13 +12,17 @@ from aiohttp import web
 from hub import pages
 from hub.errors import Refusal
 from hub.keys import POOL
+from hub.openapi.operation import Operation, Parameter, documented
+from hub.openapi.parameters import DURING, PAGING, equal_to
+from hub.openapi.shapes import COUNT, ERROR, OBJECT, TEXT, Maybe, Named, Shape, either, fields, many, nullable
+from hub.openapi.shapes import page as listing
 from hub.pages import Page
 from hub.requests import VIEWER
 from hub.responses import respond
 from models.access import Role, Viewer
 from models.resources.catalogue import RESOURCES
 from models.resources.conditions import Conditions
-from models.resources.kinds import SERIAL, Choice, Integer, Kind, Text
+from models.resources.kinds import SERIAL, Choice, Integer, Kind, Moment, Text
 from models.resources.mistakes import Invalid, Mistake
 from models.resources.selection import Row
 from models.timeline import ItemType
@@ -45,12 +49,45 @@ class NoTimeline(Refusal):
     """There is no such record, or not for you."""
 
     status = 404
+    shape = ERROR
 
     @property
     def body(self) -> dict[str, Any]:
         return {"error": self.__doc__}
 
 
+_LIMITED = (
+    Parameter(name=LIMIT, shape=Integer(1, LARGEST_LIMIT), about="Items a page; page_size will do as well."),
+    *PAGING,
+)
+_DETAILS: Mapping[str, Shape | Maybe] = {name: Maybe(OBJECT) for name in ("metadata", "changes")}
+_WHAT: Mapping[str, Shape] = {"id": TEXT, "type": Choice(ItemType), "action": TEXT, "description": TEXT}
+_ITEM = Named(
+    "TimelineItem",
+    fields(
+        {**_WHAT, **_DETAILS},
+        entity_type=TEXT,
+        entity_id=either(SERIAL, TEXT),
+        entity_name=TEXT,
+        user=fields(id=nullable(SERIAL), name=TEXT, email=TEXT),
+        old_values=Maybe(OBJECT),
+        new_values=Maybe(OBJECT),
+        timestamp=Moment(),
+    ),
+)
+_ITEM_OF_RECORD = Named("TimelineItemOfRecord", fields({**_WHAT, **_DETAILS}, user=TEXT, timestamp=Moment()))
+_OF_RECORD = Named(
+    "RecordTimeline", fields(entity_type=TEXT, entity_id=SERIAL, count=COUNT, timeline=many(_ITEM_OF_RECORD))
+)
+_FILTERING = (
+    *equal_to({name: kind for name, (_, kind) in FILTERS.items()}),
+    Parameter(name="activity_types", about=f"Any of {', '.join(ItemType)}, with commas between."),
+    *DURING,
+    *_LIMITED,
+)
+
+
+@documented(Operation(answers={200: listing(_ITEM)}, parameters=_FILTERING, refusals=pages.REFUSALS))
 async def index(request: web.Request) -> web.Response:
     """What happened to all records the viewer may read; `limit` items a page."""
     given = pages.query(request, PARAMETERS)
@@ -68,6 +105,7 @@ async def index(request: web.Request) -> web.Response:
     return respond(page.envelope(request.url, count, [_item(row) for row in rows]))
 
 
+@documented(Operation(answers={200: _OF_RECORD}, parameters=_LIMITED, refusals=(NoTimeline,)))
 async def of_record(request: web.Request) -> web.Response:
     """What happened to one record. Raises NoTimeline if the viewer may not read it."""
     page = _page(pages.query(request, (LIMIT, pages.PAGE, pages.PAGE_SIZE)))

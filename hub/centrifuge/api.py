@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import AsyncIterator, Mapping
+from functools import wraps
 from typing import ClassVar
 
 from aiohttp import web
@@ -15,14 +16,18 @@ from aiohttp import web
 from hub.centrifuge.api_methods import METHODS, read, read_batch
 from hub.centrifuge.api_parts import Api
 from hub.centrifuge.api_request import ApiError, Given, parse
+from hub.centrifuge.api_shapes import BATCH, ERROR, FAILED, REPLIES, REQUESTS, RESULTS
 from hub.centrifuge.codec import Malformed
 from hub.control import CONTROL
 from hub.errors import Handler, NotFound, Refusal
 from hub.fold import FOLD
 from hub.keys import CONFIGURATION, NAMESPACES
+from hub.openapi.operation import Key, Operation, Parameter, documented
+from hub.openapi.shapes import fields
 from hub.presence import PRESENCE
 from hub.publish import PUBLISHER
 from hub.responses import respond
+from models.resources.kinds import Schema
 
 #: Says how a client wants its errors: `transport` is as HTTP statuses.
 ERROR_MODE = "X-Centrifugo-Error-Mode"
@@ -68,9 +73,24 @@ def method(name: str) -> Handler:
                 return respond(error.answer["error"], status=STATUSES.get(error.error.code, 400))
             return respond(error.answer)
 
-    return _readable(handle)
+    handle.__doc__ = METHODS[name].__doc__
+    answer = {"anyOf": [fields(result=RESULTS[name]), FAILED]}
+    return _readable(documented(_operation(REQUESTS[name], answer))(handle))
 
 
+def _operation(request: Schema, answer: Schema) -> Operation:
+    """What a command says and is answered; as statuses of HTTP if its client wants errors so."""
+    errors = {status: ERROR for status in {*STATUSES.values(), 400}}
+    return Operation(
+        body=request,
+        answers={200: answer, **errors},
+        parameters=(Parameter(name=ERROR_MODE, place="header", shape={"type": "string", "enum": ["transport"]}),),
+        refusals=(KeyNotValid, Unreadable, NotFound),
+        key=Key.API,
+    )
+
+
+@documented(_operation(BATCH, REPLIES))
 async def _batch(request: web.Request) -> web.Response:
     """Several commands at once, answered as `{"replies": [{"<method>": ...} or {"error": ...}, ...]}`."""
     call = read_batch(await _given(request))
@@ -78,6 +98,7 @@ async def _batch(request: web.Request) -> web.Response:
 
 
 def _readable(handler: Handler) -> Handler:
+    @wraps(handler)
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)

@@ -11,13 +11,18 @@ from hub.centrifuge import stream
 from hub.centrifuge.codec import Emulation, Malformed, WireFormat
 from hub.centrifuge.http_stream import JSON, PROTOBUF, in_protobuf
 from hub.centrifuge.node import NODE, Node
+from hub.centrifuge.stream import OriginForbidden
 from hub.errors import NotFound
+from hub.openapi.operation import Operation, documented
 from models.resources.mistakes import Invalid
 
 #: What a node is asked that owns a session.
 HAND = "emulation"
 
 
+@documented(
+    Operation(answers={204: None}, stream="What an SDK sends beside a stream.", refusals=(OriginForbidden, NotFound))
+)
 async def emulation(request: web.Request) -> web.Response:
     """Hand commands to the client they are from; their answers come on its stream."""
     node = request.app[NODE]

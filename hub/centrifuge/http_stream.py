@@ -8,6 +8,7 @@ from hub.centrifuge import stream
 from hub.centrifuge.json_codec import JsonFormat
 from hub.centrifuge.node import NODE
 from hub.centrifuge.protobuf_codec import ProtobufFormat
+from hub.openapi.operation import Content, Operation, documented
 
 #: What a body of Protobuf is called, both ways.
 OCTETS = "application/octet-stream"
@@ -27,6 +28,12 @@ def in_protobuf(request: web.Request) -> bool:
     return bool(request.headers.get("Content-Type")) and request.content_type == OCTETS
 
 
+@documented(
+    Operation(
+        answers={200: Content("application/octet-stream")},
+        stream="A response without an end, of the Centrifuge protocol; use an SDK of it.",
+    )
+)
 async def http_stream(request: web.Request) -> web.StreamResponse:
     """A client, for as long as it is connected."""
     limits = request.app[NODE].configuration.http_stream

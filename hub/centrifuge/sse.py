@@ -7,6 +7,7 @@ from aiohttp import web
 from hub.centrifuge import stream
 from hub.centrifuge.json_codec import JsonFormat
 from hub.centrifuge.node import NODE
+from hub.openapi.operation import Content, Operation, documented
 from models.resources.mistakes import Invalid
 
 #: The query parameter with the first commands; an EventSource can send nothing else.
@@ -34,6 +35,12 @@ async def commands(request: web.Request, limit: int) -> bytes:
     return await stream.body(request, limit)
 
 
+@documented(
+    Operation(
+        answers={200: Content("text/event-stream")},
+        stream="Events without an end, of the Centrifuge protocol; use an SDK of it.",
+    )
+)
 async def sse(request: web.Request) -> web.StreamResponse:
     """A client, for as long as it is connected."""
     limits = request.app[NODE].configuration.sse

@@ -19,6 +19,7 @@ from hub.centrifuge.codec import WireFormat
 from hub.centrifuge.node import NODE
 from hub.ending import complete
 from hub.errors import Forbidden, TooLarge, Unavailable
+from hub.openapi.operation import Operation, documented
 from hub.pipe import Pipe
 
 #: No cache and no proxy may hold answers back.
@@ -68,6 +69,7 @@ def origin_headers(request: web.Request) -> Mapping[str, str]:
     return {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"} if origin else {}
 
 
+@documented(Operation(answers={204: None}, stream="A browser asks it before a stream.", refusals=(OriginForbidden,)))
 async def preflight(request: web.Request) -> web.Response:
     """Tell a browser that a web page of an allowed origin may send what it is about to."""
     headers = {**origin_headers(request), "Access-Control-Allow-Methods": "GET, POST, OPTIONS"}

@@ -18,6 +18,7 @@ from hub.centrifuge.client import Client
 from hub.centrifuge.codec import Malformed
 from hub.centrifuge.node import NODE
 from hub.centrifuge.push_codec import PushFormat
+from hub.openapi.operation import Content, Operation, documented
 from hub.transport import Transport
 from models.resources.mistakes import Invalid
 
@@ -25,6 +26,9 @@ from models.resources.mistakes import Invalid
 MESSAGES, EVENTS, LINES = PushFormat(frames.text), PushFormat(sse.events), PushFormat(http_stream.line)
 
 
+@documented(
+    Operation(answers={101: None}, stream="A WebSocket of the Centrifuge protocol that only the server speaks on.")
+)
 async def uni_websocket(request: web.Request) -> web.StreamResponse:
     """A client whose connect request is in the query or the first message; what it sends after that is ignored."""
     node = request.app[NODE]
@@ -55,6 +59,12 @@ async def uni_websocket(request: web.Request) -> web.StreamResponse:
     return socket
 
 
+@documented(
+    Operation(
+        answers={200: Content("text/event-stream")},
+        stream="Events without an end; the connect request comes with this one.",
+    )
+)
 async def uni_sse(request: web.Request) -> web.StreamResponse:
     """A client whose connect request is in the query, where none is an empty one, or in the body."""
     limits = request.app[NODE].configuration.uni_sse
@@ -69,6 +79,12 @@ async def uni_sse(request: web.Request) -> web.StreamResponse:
     )
 
 
+@documented(
+    Operation(
+        answers={200: Content("application/octet-stream")},
+        stream="Lines of JSON without an end; the connect request is the body.",
+    )
+)
 async def uni_http_stream(request: web.Request) -> web.StreamResponse:
     """A client whose connect request is the body."""
     limits = request.app[NODE].configuration.uni_http_stream

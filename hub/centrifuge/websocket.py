@@ -13,6 +13,7 @@ from hub.centrifuge.node import NODE
 from hub.centrifuge.protobuf_codec import CENTRIFUGE_PROTOBUF
 from hub.centrifuge.stream import admit
 from hub.ending import complete
+from hub.openapi.operation import Operation, documented
 from hub.transport import Transport
 
 #: The subprotocol by which a client asks for Protobuf; it must be given back.
@@ -23,6 +24,7 @@ FORMATS = ("cf_protocol", "format")
 NATIVE_PINGS = "cf_ws_frame_ping_pong"
 
 
+@documented(Operation(answers={101: None}, stream="A WebSocket of the Centrifuge protocol; use an SDK of it."))
 async def websocket(request: web.Request) -> web.StreamResponse:
     """A client, for as long as it is connected."""
     node = request.app[NODE]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from aiohttp import web
 
+from hub.openapi.operation import Content, Operation, documented
+
 FOLDER = Path(__file__).parent
 
 #: The page brings everything it needs and may be framed by nobody.
@@ -20,11 +22,13 @@ HEADERS = {
 FILES = frozenset({"page.css", "page.js"})
 
 
+@documented(Operation(answers={200: Content("text/html")}))
 async def index(_request: web.Request) -> web.StreamResponse:
     """The page itself."""
     return web.FileResponse(FOLDER / "index.html", headers=HEADERS)
 
 
+@documented(Operation(answers={200: Content("*/*")}))
 async def asset(request: web.Request) -> web.StreamResponse:
     """One of its files, `{name}` in the route."""
     name = request.match_info["name"]

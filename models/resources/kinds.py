@@ -2,7 +2,8 @@
 
 A kind is a small record with two readers. `read` takes a JSON value and is strict about its type; `read_text` takes
 the text of a query parameter. Both return the value as models keep it, or raise Mistake with a sentence for the client.
-Null is the field's business, not the kind's.
+`schema` says in JSON Schema what `read` takes (`given`), or how the value is shown. Null is the field's business, not
+the kind's.
 """
 
 from __future__ import annotations
@@ -18,6 +19,12 @@ from uuid import UUID
 
 from models.resources.mistakes import Mistake
 
+#: In JSON Schema, as OpenAPI 3.1 has it.
+Schema = dict[str, Any]
+
+#: In a schema: a text that Postgres can keep, and a web address or nothing.
+STORABLE, WEB_ADDRESS = r"^[^\x00]*$", r"^(https?://[A-Za-z0-9.-]+([/?#][^\s\x00]*)?)?$"
+
 
 class Kind(Protocol):
     """What every kind can do."""
@@ -25,6 +32,8 @@ class Kind(Protocol):
     def read(self, value: object) -> Any: ...
 
     def read_text(self, text: str) -> Any: ...
+
+    def schema(self, *, given: bool) -> Schema: ...
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,9 @@ class Integer:
             raise Mistake("A whole number is required.")
         return self.read(int(text))
 
+    def schema(self, *, given: bool) -> Schema:
+        return {"type": "integer", "minimum": self.low, "maximum": self.high}
+
 
 #: Keys of records with serial numbers.
 SERIAL = Integer(1, 2**63 - 1)
@@ -66,6 +78,9 @@ class Uuid:
         except ValueError:
             raise Mistake("Must be a UUID.") from None
 
+    def schema(self, *, given: bool) -> Schema:
+        return {"type": "string", "format": "uuid"}
+
 
 @dataclass(frozen=True)
 class OneOf:
@@ -81,6 +96,9 @@ class OneOf:
 
     def read_text(self, text: str) -> int:
         return self.read(Integer().read_text(text))
+
+    def schema(self, *, given: bool) -> Schema:
+        return {"type": "integer", "enum": list(self.numbers)}
 
 
 @dataclass(frozen=True)
@@ -106,6 +124,15 @@ class Decimal:
             raise Mistake(f"At most {self.digits - self.places} digits may stand before the point.")
         return Number(match[0]).quantize(Number(1).scaleb(-self.places)) + 0  # + 0 turns -0.00 into 0.00
 
+    def schema(self, *, given: bool) -> Schema:
+        whole = f"-?[0-9]{{1,{self.digits - self.places}}}"
+        fraction = rf"\.[0-9]{{1,{self.places}}}"
+        if not given:
+            return {"type": "string", "format": "decimal", "pattern": f"^{whole}{fraction}$"}
+        bound = 10 ** (self.digits - self.places)
+        exact = {"type": "string", "format": "decimal", "pattern": f"^{whole}({fraction})?$"}
+        return {"anyOf": [exact, {"type": "integer", "exclusiveMinimum": -bound, "exclusiveMaximum": bound}]}
+
 
 @dataclass(frozen=True)
 class Text:
@@ -126,6 +153,10 @@ class Text:
             raise Mistake(f"At most {self.longest} characters are kept, this has {len(text)}.")
         return text
 
+    def schema(self, *, given: bool) -> Schema:
+        most = {} if self.longest is None else {"maxLength": self.longest}
+        return {"type": "string", **most, **({"pattern": STORABLE} if given else {})}
+
 
 @dataclass(frozen=True)
 class Email(Text):
@@ -138,6 +169,9 @@ class Email(Text):
         if text and not re.fullmatch(r"[^\s@<>(),;:\\\"\[\]]{1,64}@(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W_]{2,63}", text):
             raise Mistake("Enter a valid e-mail address.")
         return text
+
+    def schema(self, *, given: bool) -> Schema:
+        return super().schema(given=given) | ({"anyOf": [{"format": "email"}, {"maxLength": 0}]} if given else {})
 
 
 @dataclass(frozen=True)
@@ -159,6 +193,9 @@ class Url(Text):
             raise Mistake("Enter a valid URL that begins with http:// or https://.")
         return text
 
+    def schema(self, *, given: bool) -> Schema:
+        return super().schema(given=given) | ({"pattern": WEB_ADDRESS} if given else {})
+
 
 @dataclass(frozen=True)
 class Currency(Text):
@@ -171,6 +208,9 @@ class Currency(Text):
         if not re.fullmatch(r"[A-Z]{3}", text):
             raise Mistake("Must be three letters, such as USD.")
         return text
+
+    def schema(self, *, given: bool) -> Schema:
+        return {"type": "string", "pattern": "^[A-Za-z]{3}$" if given else "^[A-Z]{3}$"}
 
 
 @dataclass(frozen=True)
@@ -188,6 +228,9 @@ class Choice:
     def read_text(self, text: str) -> StrEnum:
         return self.read(text)
 
+    def schema(self, *, given: bool) -> Schema:
+        return {"type": "string", "enum": [word.value for word in self.of]}
+
 
 @dataclass(frozen=True)
 class Flag:
@@ -202,6 +245,9 @@ class Flag:
         if text.lower() not in ("true", "false"):
             raise Mistake("Must be true or false.")
         return text.lower() == "true"
+
+    def schema(self, *, given: bool) -> Schema:
+        return {"type": "boolean"}
 
 
 @dataclass(frozen=True)
@@ -223,6 +269,9 @@ class Moment:
         except (ValueError, OverflowError):
             raise Mistake("Must be a date with a time, such as 2026-03-31T14:30:00Z.") from None
 
+    def schema(self, *, given: bool) -> Schema:
+        return {"type": "string", "format": "date-time"}
+
 
 @dataclass(frozen=True)
 class Day:
@@ -240,6 +289,9 @@ class Day:
             return date.fromisoformat(text)
         except ValueError:
             raise Mistake("Must be a date, such as 2026-03-31.") from None
+
+    def schema(self, *, given: bool) -> Schema:
+        return {"type": "string", "format": "date"}
 
 
 @dataclass(frozen=True)
@@ -260,6 +312,9 @@ class Tags:
     def read_text(self, text: str) -> list[str]:
         return self.read(text.split(","))
 
+    def schema(self, *, given: bool) -> Schema:
+        return {"type": "array", "maxItems": self.most, "items": Text(self.longest).schema(given=given)}
+
 
 @dataclass(frozen=True)
 class Object:
@@ -274,6 +329,9 @@ class Object:
 
     def read_text(self, text: str) -> dict[str, Any]:
         raise Mistake("Cannot be given as text.")
+
+    def schema(self, *, given: bool) -> Schema:
+        return {"type": "object"}
 
 
 def _has_null(value: object) -> bool:

@@ -46,7 +46,7 @@ OPPORTUNITIES = Resource(
         Field("probability", OneOf(PROBABILITIES), LISTED),
         Field("amount", Decimal(12, 2), REQUIRED | LISTED | ORDERED),
         Field("currency", Currency(), LISTED),
-        Computed("weighted_amount", ("amount", "probability"), weighted_amount, LISTED),
+        Computed("weighted_amount", ("amount", "probability"), weighted_amount, LISTED, Decimal(12, 2)),
         Reference("assigned_to", USERS, NULL | LISTED | NAMED | FILTERED),
         Reference("owner", USERS, READ_ONLY | NAMED | FILTERED),
         Field("expected_close_date", Day(), REQUIRED | LISTED | ORDERED),

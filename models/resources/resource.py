@@ -74,7 +74,7 @@ class Field:
                 raise Mistake(NOT_NULL)
             value = ""
         stored = self.kind.read(value)
-        if stored == "" and REQUIRED in self.use:
+        if stored == "" and REQUIRED in self.use and isinstance(self.kind, Text | Choice):
             raise Mistake(NOT_BLANK)
         return stored
 
@@ -101,6 +101,8 @@ class Computed:
     of: tuple[str, ...]
     value: Callable[..., Any]
     use: Use = NOTHING
+    #: What kind of value it gives.
+    kind: Kind = Text()  # noqa: RUF009 - kinds are frozen
 
     def keys(self) -> tuple[str, ...]:
         return (self.name,)

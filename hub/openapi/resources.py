@@ -1,0 +1,165 @@
+"""A resource's records in the document: their shapes in lists, details and bodies, and the parameters of its list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from hub import pages
+from hub.errors import Forbidden
+from hub.openapi.operation import Operation, Parameter
+from hub.openapi.parameters import PAGING, equal_to, ordering
+from hub.openapi.shapes import Maybe, Named, Shape, fields, nullable, page
+from models.resources.kinds import Choice, Flag, Schema, Text
+from models.resources.mistakes import Mistake
+from models.resources.resource import (
+    FILTERED,
+    LISTED,
+    NAMED,
+    NULL,
+    ORDERED,
+    REQUIRED,
+    Computed,
+    Field,
+    Part,
+    Reference,
+    Resource,
+)
+
+#: In a schema: a text that is not blank.
+NOT_BLANK = r"^[^\x00]*[^\x00\s][^\x00]*$"
+
+
+def listed(resource: Resource) -> Named:
+    """A record as lists show it."""
+    return _shown(resource, True)
+
+
+def detailed(resource: Resource) -> Named:
+    """A record as a detail shows it."""
+    return _shown(resource, False)
+
+
+@cache
+def _shown(resource: Resource, short: bool) -> Named:
+    shapes = {name: shape for field in resource.fields for name, shape in _of(field, short)}
+    return Named(name_of(resource) + ("Item" if short else ""), fields(shapes))
+
+
+def name_of(resource: Resource) -> str:
+    """What a resource's shapes are called."""
+    return "".join(word.capitalize() for word in resource.entity.split("_"))
+
+
+def _of(field: Part, short: bool) -> Iterator[tuple[str, Shape | Maybe]]:
+    """The keys of a field and their shapes, as `show` of the field gives them."""
+    if not short or LISTED in field.use:
+        yield field.name, shown(field)
+    if isinstance(field, Reference):
+        if not short:
+            yield f"{field.name}_detail", nullable(listed(field.to))
+        elif NAMED in field.use:
+            yield f"{field.name}_name", Maybe(field.to.called.kind)
+
+
+def shown(field: Part) -> Schema:
+    """The value of a field as it is shown."""
+    match field:
+        case Computed():
+            return field.kind.schema(given=False)
+        case Reference():
+            of = field.to.key.schema(given=False) | {"description": f"The id of a {field.to.entity}."}
+        case Field():
+            of = field.kind.schema(given=False)
+    return _checked(nullable(of) if NULL in field.use else of)
+
+
+def given(field: Field | Reference) -> Schema:
+    """What may be sent as the value of a field."""
+    if isinstance(field, Reference):
+        of = field.to.key.schema(given=True) | {"description": f"The id of a {field.to.entity}."}
+        return _checked(nullable(of)) if NULL in field.use else of
+    of = field.kind.schema(given=True)
+    if NULL in field.use or (REQUIRED not in field.use and _empty(field)):
+        return _checked(nullable(of))
+    if REQUIRED in field.use and isinstance(field.kind, Text):
+        return {**of, "minLength": 1, **({"pattern": NOT_BLANK} if "anyOf" not in of else {})}
+    return of
+
+
+def _empty(field: Field) -> bool:
+    """Whether null stands for empty in this field."""
+    kind = field.kind
+    return (isinstance(kind, Choice) and "" in list(kind.of)) or (isinstance(kind, Text) and _takes_blank(kind))
+
+
+def _takes_blank(kind: Text) -> bool:
+    try:
+        kind.read("")
+    except Mistake:
+        return False
+    return True
+
+
+def _checked(shape: Any) -> Schema:
+    assert isinstance(shape, dict)
+    return shape
+
+
+def body(resource: Resource, *, partial: bool) -> Named:
+    """What may be sent to create, put (or, `partial`, patch) a record."""
+    return _body(resource, partial)
+
+
+@cache
+def _body(resource: Resource, partial: bool) -> Named:
+    writable = resource.writable.items()
+    shapes = {
+        name: given(field) if REQUIRED in field.use and not partial else Maybe(given(field)) for name, field in writable
+    }
+    about = "What cannot be set may be sent back as it was received; it is not listed here."
+    name = name_of(resource) + ("Changes" if partial else "Input")
+    return Named(name, {**fields(shapes), "description": about})
+
+
+def parameters(resource: Resource) -> tuple[Parameter, ...]:
+    """What narrows and orders a resource's list."""
+    filters = {
+        name: field.to.key if isinstance(field, Reference) else field.kind
+        for name, field in resource.used(FILTERED).items()
+    }
+    presets = {preset.name: Flag() for preset in resource.presets}
+    return (*equal_to({**filters, **presets}), ordering(resource.used(ORDERED)), *PAGING)
+
+
+def index(resource: Resource) -> Operation:
+    """The list of a resource."""
+    answer = Named(f"{name_of(resource)}List", page(listed(resource)))
+    return Operation(answers={200: answer}, parameters=parameters(resource), refusals=pages.REFUSALS)
+
+
+def create(resource: Resource) -> Operation:
+    """Making a record of it."""
+    made = {201: detailed(resource)}
+    return Operation(body=body(resource, partial=False), answers=made, refusals=(Forbidden,), idempotent=True)
+
+
+def retrieve(resource: Resource) -> Operation:
+    """One record of it."""
+    return Operation(answers={200: detailed(resource)}, path={"id": resource.key})
+
+
+def change(resource: Resource, *, partial: bool) -> Operation:
+    """Changing one."""
+    return Operation(
+        body=body(resource, partial=partial),
+        answers={200: detailed(resource)},
+        path={"id": resource.key},
+        refusals=(Forbidden,),
+    )
+
+
+def delete(resource: Resource) -> Operation:
+    """Removing one."""
+    return Operation(answers={204: None}, path={"id": resource.key}, refusals=(Forbidden,))
