@@ -17,7 +17,7 @@ from hub.requests import VIEWER, address, context, only, read_object
 from hub.responses import respond
 from models import passwords
 from models.database import transaction
-from models.resources.kinds import SERIAL, Moment, Text
+from models.resources.kinds import SERIAL, Moment, Schema, Text
 from models.resources.mistakes import NON_FIELD, Invalid, Mistake
 from models.resources.resource import MISSING, NOT_BLANK
 from models.users import RefreshToken, User, UserProfile
@@ -45,7 +45,8 @@ ACCOUNT = Named(
         date_joined=Moment(),
     ),
 )
-CREDENTIALS = fields(username=TEXT, password=TEXT)
+SECRET_TEXT: Schema = {"type": "string", "minLength": 1, "maxLength": LONGEST_PASSWORD}
+CREDENTIALS = fields(username=SECRET_TEXT, password=SECRET_TEXT)
 
 
 @documented(Operation(body=CREDENTIALS, answers={200: fields(access=TEXT, refresh=TEXT, user=ACCOUNT)}))
@@ -68,7 +69,9 @@ async def login(request: web.Request) -> web.Response:
 
 
 @documented(
-    Operation(body=fields(refresh=TEXT), answers={200: fields(access=TEXT, refresh=TEXT)}, refusals=(TokenNotValid,))
+    Operation(
+        body=fields(refresh=SECRET_TEXT), answers={200: fields(access=TEXT, refresh=TEXT)}, refusals=(TokenNotValid,)
+    )
 )
 async def refresh(request: web.Request) -> web.Response:
     """The next pair of tokens for a refresh token, which is worth nothing afterwards."""

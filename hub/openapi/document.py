@@ -98,7 +98,7 @@ def operation_id(method: str, path: str, lists: bool) -> str:
     """The name of an operation in clients, such as `leads_partial_update`."""
     prefix = "/server/" if tag(path) == SERVER_API else "/"
     within = PLACE.sub("", path).replace("/api/v1/", prefix).replace("/api/", prefix)
-    words = [word for word in within.split("/") if word] or ["api" if path.startswith("/api/") else "page"]
+    words = [word for word in within.split("/") if word] or ["api" if path.startswith("/api/") else "index"]
     verb = VERBS.get(method) or ("list" if lists else "retrieve")
     return re.sub(r"\W", "_", "_".join([*words, verb]))
 

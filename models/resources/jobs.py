@@ -37,6 +37,6 @@ JOBS = Resource(
         Reference("created_by", USERS, READ_ONLY | LISTED | NAMED | FILTERED | NULL),
         Field("created_at", Moment(), READ_ONLY | LISTED | ORDERED),
         Field("updated_at", Moment(), READ_ONLY | LISTED | ORDERED),
-        Field("finished_at", Moment(), READ_ONLY | LISTED),
+        Field("finished_at", Moment(), READ_ONLY | LISTED | NULL),
     ),
 )

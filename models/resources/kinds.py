@@ -171,7 +171,9 @@ class Email(Text):
         return text
 
     def schema(self, *, given: bool) -> Schema:
-        return super().schema(given=given) | ({"anyOf": [{"format": "email"}, {"maxLength": 0}]} if given else {})
+        return super().schema(given=given) | (
+            {"anyOf": [{"format": "email", "pattern": r"\.[A-Za-z]{2,63}$"}, {"maxLength": 0}]} if given else {}
+        )
 
 
 @dataclass(frozen=True)

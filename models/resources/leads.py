@@ -56,6 +56,6 @@ LEADS = Resource(
         Field("custom_fields", Object()),
         Field("created_at", Moment(), READ_ONLY | LISTED | ORDERED),
         Field("updated_at", Moment(), READ_ONLY | LISTED | ORDERED),
-        Field("converted_at", Moment(), READ_ONLY),
+        Field("converted_at", Moment(), READ_ONLY | NULL),
     ),
 )

@@ -20,6 +20,7 @@ from models.access import Role
 from models.database import Context
 from models.users import User
 from settings import Settings
+from tests.hub.documented import DOCUMENTED
 
 SECRET = "a secret for tests, long enough for HS256"
 
@@ -39,7 +40,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody with a token; `id` is 0 for nobody."""
+    """Somebody with a token; `id` is 0 for nobody. What they are answered must be as documented."""
 
     http: aiohttp.ClientSession
     url: str
@@ -55,7 +56,9 @@ class Caller:
         data = None if text is None else io.BytesIO(text)
         async with self.http.request(method, self.url + path, data=data, headers=headers, **options) as reply:
             said = await reply.read()
-            return Answer(reply.status, orjson.loads(said) if said else None, reply.headers)
+            answer = Answer(reply.status, orjson.loads(said) if said else None, reply.headers)
+        DOCUMENTED.check(method, reply.url.path, answer.status, reply.content_type, answer.body)
+        return answer
 
     async def get(self, path: str, **options: Any) -> Answer:
         return await self.call("GET", path, **options)
