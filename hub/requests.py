@@ -21,6 +21,10 @@ from models.resources.mistakes import Invalid
 #: Largest body, in bytes.
 LARGEST_BODY = 1024 * 1024
 
+#: How deep JSON may be nested: what we write of it, with what stands around it, is nested deeper, and orjson writes at
+#: most 254 levels.
+DEEPEST = 200
+
 #: Seconds until a request that waits for Postgres is told to come again; browsers give up after ten.
 PATIENCE = 9.0
 
@@ -129,7 +133,9 @@ async def read_object(request: web.Request) -> dict[str, Any]:
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
-    """A JSON object from bytes. Raises Malformed for what is not JSON, Invalid for what is not an object."""
+    """A JSON object from bytes. Raises Malformed for what is not JSON or nested too deeply, Invalid for what is not an
+    object.
+    """
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -138,7 +144,18 @@ def parse_object(raw: bytes) -> dict[str, Any]:
         ) from None
     if not isinstance(value, dict):
         raise Invalid({"non_field_errors": ["The body must be a JSON object."]})
+    if raw.count(b"[") + raw.count(b"{") > DEEPEST and _depth(value) > DEEPEST:
+        raise Malformed(f"The body is nested more than {DEEPEST} levels deep.")
     return value
+
+
+def _depth(value: object) -> int:
+    """How deep JSON is nested; a plain value is 0 deep."""
+    depth, level = 0, [value]
+    while containers := [one for one in level if isinstance(one, dict | list)]:
+        depth += 1
+        level = [inner for one in containers for inner in (one.values() if isinstance(one, dict) else one)]
+    return depth
 
 
 def only(given: Mapping[str, Any], allowed: tuple[str, ...]) -> None:

@@ -22,7 +22,7 @@ from hub.responses import respond
 from models.access import Role, Viewer
 from models.resources.catalogue import RESOURCES
 from models.resources.conditions import Conditions
-from models.resources.kinds import SERIAL, Choice, Integer, Kind, Moment, Text
+from models.resources.kinds import SERIAL, Choice, Integer, Kind, Moment, Schema, Text
 from models.resources.mistakes import Invalid, Mistake
 from models.resources.selection import Row
 from models.timeline import ItemType
@@ -79,9 +79,10 @@ _ITEM_OF_RECORD = Named("TimelineItemOfRecord", fields({**_WHAT, **_DETAILS}, us
 _OF_RECORD = Named(
     "RecordTimeline", fields(entity_type=TEXT, entity_id=SERIAL, count=COUNT, timeline=many(_ITEM_OF_RECORD))
 )
+_TYPES: Schema = {**TEXT, "pattern": "^({0})(,({0}))*$".format("|".join(ItemType))}
 _FILTERING = (
     *equal_to({name: kind for name, (_, kind) in FILTERS.items()}),
-    Parameter(name="activity_types", about=f"Any of {', '.join(ItemType)}, with commas between."),
+    Parameter(name="activity_types", shape=_TYPES, about=f"Any of {', '.join(ItemType)}, with commas between."),
     *DURING,
     *_LIMITED,
 )

@@ -84,7 +84,7 @@ def _operation(request: Schema, answer: Schema) -> Operation:
     return Operation(
         body=request,
         answers={200: answer, **errors},
-        parameters=(Parameter(name=ERROR_MODE, place="header", shape={"type": "string", "enum": ["transport"]}),),
+        parameters=(Parameter(name=ERROR_MODE, place="header", about="`transport` wants errors as HTTP statuses."),),
         refusals=(KeyNotValid, Unreadable, NotFound),
         key=Key.API,
     )

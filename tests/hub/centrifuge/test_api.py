@@ -162,6 +162,7 @@ async def test_what_makes_no_sense_is_an_error(here: Settings, tmp_path: Path) -
             ("publish", {"data": 1}, 107, ": channel is required"),
             ("publish", {"channel": "news"}, 107, ": data is required"),
             ("publish", {"channel": "news", "b64data": "?"}, 107, ": b64data must be JSON in base64"),
+            ("publish", {"channel": "news", "b64data": "ü"}, 107, ": b64data must be JSON in base64"),
             ("publish", {"channel": "news", "b64data": "/w=="}, 107, ": b64data must be JSON in base64"),
             ("publish", {"channel": "n" * 256, "data": 1}, 107, None),
             ("publish", {"channel": "neu\u00e4", "data": 1}, 107, None),

@@ -1,0 +1,32 @@
+"""A check for schemathesis: data as documented is refused only for what no schema can say."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import schemathesis
+from schemathesis import GenerationMode
+from schemathesis.checks import CheckContext
+from schemathesis.core.transport import Response
+
+#: About other records there are and values that only go together; about characters deep inside, or of a class that
+#: patterns have no name for; and about 7.0, which JSON Schema calls an integer.
+UNSAYABLE = re.compile(
+    r"There is no |already exists|Unable to sign in|Give |Differs from|namespace that is not configured"
+    r"|Null characters|printable|whole number"
+)
+
+
+@schemathesis.check
+def honest(ctx: CheckContext, response: Response, case: Any) -> None:
+    """Data as documented is taken, or refused with a reason that is not about its form."""
+    meta = case.meta
+    if response.status_code != 400 or meta is None or meta.generation.mode is not GenerationMode.POSITIVE:
+        return
+    body = response.json()
+    if body.keys() == {"code", "message"}:
+        return  # of the server API, which says what is wrong in its own way
+    said = [sentence for texts in body.values() for sentence in ([texts] if isinstance(texts, str) else texts)]
+    for sentence in said:
+        assert UNSAYABLE.search(sentence), f"Data as documented was refused: {sentence}"
