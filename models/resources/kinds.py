@@ -14,6 +14,7 @@ from decimal import Decimal as Number
 from enum import StrEnum
 from typing import Any, Protocol
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from models.resources.mistakes import Mistake
 
@@ -223,6 +224,22 @@ class Day:
             return date.fromisoformat(text)
         except ValueError:
             raise Mistake("Must be a date, such as 2026-03-31.") from None
+
+
+@dataclass(frozen=True)
+class Uuid:
+    """A UUID."""
+
+    def read(self, value: object) -> UUID:
+        if not isinstance(value, str):
+            raise Mistake("A UUID is required.")
+        return self.read_text(value)
+
+    def read_text(self, text: str) -> UUID:
+        try:
+            return UUID(text)
+        except ValueError:
+            raise Mistake("A UUID is required.") from None
 
 
 @dataclass(frozen=True)
