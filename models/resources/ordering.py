@@ -65,11 +65,11 @@ def _key(resource: Resource, term: str, viewer: Viewer, more: More) -> Key:
     name = term.removeprefix("-")
     try:
         operand, rest = find(resource, name, more)
+        if rest or not orderable(operand.kind):
+            raise Mistake
     except Mistake:
-        rest = name
-    if rest or not orderable(operand.kind):
         allowed = ", ".join(orders(resource, more))
-        raise Mistake(f"Cannot order by {term!r}. Allowed: {allowed}; a minus reverses.")
+        raise Mistake(f"Cannot order by {term!r}. Allowed: {allowed}; a minus reverses.") from None
     return Key(
         name=name,
         kind=operand.kind,
