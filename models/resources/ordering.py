@@ -40,9 +40,10 @@ Order = Sequence[Key]
 
 
 def total(keys: Sequence[Key], last: Key) -> Order:
-    """An order that ends with the key that nothing shares, in the direction of the first."""
-    if any(key.name == last.name for key in keys):
-        return tuple(keys)
+    """An order that ends with the key that nothing shares, in the direction of the first unless it says one."""
+    for place, key in enumerate(keys):
+        if key.name == last.name:
+            return keys[: place + 1]
     return (*keys, replace(last, descending=bool(keys) and keys[0].descending))
 
 
