@@ -44,6 +44,9 @@ APPLICATION = "switchboard"
 #: whose JSON is that parameter. Capture comes after the last row was returned.
 UNDER = "set_config('hub.context', ${}, true)"
 
+#: The connections, half as many again, on which every statement is planned for the values it comes with.
+PLANNED = "planned"
+
 _wakers: WeakKeyDictionary[TortoiseContext, Waker] = WeakKeyDictionary()
 
 
@@ -95,8 +98,13 @@ def config(url: str, *, size: int = 10) -> dict[str, Any]:
     }
     if "sslmode" in options:
         credentials["ssl"] = options["sslmode"]
+    planned = {"maxsize": max(1, size // 2), "server_settings": {"plan_cache_mode": "force_custom_plan"}}
+    engine = "tortoise.backends.asyncpg"
     return {
-        "connections": {"default": {"engine": "tortoise.backends.asyncpg", "credentials": credentials}},
+        "connections": {
+            "default": {"engine": engine, "credentials": credentials},
+            PLANNED: {"engine": engine, "credentials": credentials | planned},
+        },
         "apps": {
             "models": {
                 "models": list(MODULES),
@@ -111,7 +119,9 @@ def config(url: str, *, size: int = 10) -> dict[str, Any]:
 
 @asynccontextmanager
 async def orm(url: str, *, size: int = 10, waker: Waker | None = None) -> AsyncIterator[None]:
-    """Tables usable as Tortoise models, with at most `size` connections. `transaction` wakes `waker` on commit.
+    """Tables usable as Tortoise models, with at most `size` connections and half as many for lists.
+
+    `transaction` wakes `waker` on commit.
 
     What is started inside (tasks, servers) sees this database. So does code elsewhere in the process, as long as
     no other `orm` was opened before.
@@ -154,6 +164,14 @@ async def transaction(context: Context) -> AsyncIterator[BaseDBAsyncClient]:
         yield client
     if isinstance(scope, TransactionContextPooled):
         _wake()
+
+
+async def query(sql: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+    """The same for a SELECT whose best plan depends on the values, so that it is planned for them each time."""
+    client = get_connections().get("default")
+    if not isinstance(client, TransactionalDBClient):
+        client = get_connections().get(PLANNED)
+    return await client.execute_query_dict(sql, list(values))
 
 
 async def execute(sql: str, values: Sequence[Any], *, changes: bool = False) -> list[dict[str, Any]]:
