@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from hub import auth, connection_tokens, content_types, health, page, publish, sockets, timeline
+from hub import auth, connection_tokens, content_types, health, jobs, page, publish, sockets, timeline
 from hub.centrifuge import api, emulation, http_stream, sse, stream, unidirectional, websocket
 from hub.errors import Handler
 from hub.history import AUDIT_TRAIL, FIELD_HISTORY
@@ -82,6 +82,11 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/timeline/", timeline.index, SIGNED_IN),
     Route("GET", "/api/v1/timeline/{entity_type}/{id:[0-9]+}/", timeline.of_record, SIGNED_IN),
     Route("GET", "/api/v1/content-types/", content_types.index, SIGNED_IN),
+    # long work
+    Route("GET", "/api/v1/jobs/", jobs.RECORDS.index, SIGNED_IN),
+    Route("GET", "/api/v1/jobs/{id}/", jobs.RECORDS.retrieve, SIGNED_IN),
+    Route("POST", "/api/v1/jobs/{id}/cancel/", jobs.cancel, SIGNED_IN),
+    Route("POST", "/api/v1/jobs/{id}/resume/", jobs.resume, SIGNED_IN),
     # live
     Route("POST", "/api/v1/publish/", publish.publish, PUBLISHERS),
     Route("POST", "/api/v1/connection-token/", connection_tokens.connection, SIGNED_IN),

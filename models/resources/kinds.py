@@ -52,6 +52,22 @@ SERIAL = Integer(1, 2**63 - 1)
 
 
 @dataclass(frozen=True)
+class Uuid:
+    """A UUID, as text."""
+
+    def read(self, value: object) -> UUID:
+        if not isinstance(value, str):
+            raise Mistake("Must be a UUID.")
+        return self.read_text(value)
+
+    def read_text(self, text: str) -> UUID:
+        try:
+            return UUID(text)
+        except ValueError:
+            raise Mistake("Must be a UUID.") from None
+
+
+@dataclass(frozen=True)
 class OneOf:
     """One of a few whole numbers."""
 
@@ -224,22 +240,6 @@ class Day:
             return date.fromisoformat(text)
         except ValueError:
             raise Mistake("Must be a date, such as 2026-03-31.") from None
-
-
-@dataclass(frozen=True)
-class Uuid:
-    """A UUID."""
-
-    def read(self, value: object) -> UUID:
-        if not isinstance(value, str):
-            raise Mistake("A UUID is required.")
-        return self.read_text(value)
-
-    def read_text(self, text: str) -> UUID:
-        try:
-            return UUID(text)
-        except ValueError:
-            raise Mistake("A UUID is required.") from None
 
 
 @dataclass(frozen=True)
