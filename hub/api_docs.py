@@ -20,6 +20,7 @@ from hub.openapi.older import older
 from hub.openapi.operation import Content, Operation, Parameter, documented
 from hub.openapi.shapes import OBJECT
 from hub.responses import ready
+from models.resources.mistakes import Invalid
 from models.wire import dump
 
 FOLDER = Path(__file__).parent / "api_docs_page"
@@ -82,7 +83,11 @@ VERSIONS: dict[str, Callable[[Document], bytes]] = {"3.1": lambda one: one.newes
 )
 async def schema(request: web.Request) -> web.Response:
     """This document."""
-    version = pages.query(request, ("openapi",)).get("openapi", "3.1")
+    given = pages.query(request)
+    pages.allowed(given, ("openapi",))
+    version = given.get("openapi", "3.1")
+    if version not in VERSIONS:
+        raise Invalid({"openapi": [f"Must be one of {', '.join(VERSIONS)}."]})
     return ready(VERSIONS[version](request.app[DOCUMENT]), headers={"Cache-Control": "no-cache"})
 
 

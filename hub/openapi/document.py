@@ -173,7 +173,8 @@ def _kind(name: str, pattern: str, told: Operation) -> Kind:
 def _parameter(one: Parameter) -> dict[str, Any]:
     of = schema(one.shape) if isinstance(one.shape, dict | Named) else one.shape.schema(given=True)
     about = {"description": one.about} if one.about else {}
-    return {"name": one.name, "in": one.place, "required": one.required, **about, "schema": of}
+    commas = {"style": "form", "explode": False} if isinstance(of, dict) and of.get("type") == "array" else {}
+    return {"name": one.name, "in": one.place, "required": one.required, **about, "schema": of, **commas}
 
 
 def _body(told: Operation) -> dict[str, Any]:

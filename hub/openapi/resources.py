@@ -9,23 +9,26 @@ from typing import Any
 from hub import pages
 from hub.errors import Forbidden
 from hub.openapi.operation import Operation, Parameter
-from hub.openapi.parameters import PAGING, equal_to, ordering
+from hub.openapi.parameters import PAGING, compared, equal_to, ordering
 from hub.openapi.shapes import Maybe, Named, Shape, fields, nullable, page
+from models.resources.filters import FILTER
 from models.resources.kinds import Choice, Flag, Schema, Text
 from models.resources.mistakes import Mistake
+from models.resources.operands import operands
+from models.resources.ordering import orders
 from models.resources.resource import (
-    FILTERED,
     LISTED,
     NAMED,
     NULL,
-    ORDERED,
     REQUIRED,
+    SEARCHED,
     Computed,
     Field,
     Part,
     Reference,
     Resource,
 )
+from models.resources.searching import SEARCH
 
 #: In a schema: a text that is not blank.
 NOT_BLANK = r"^[^\x00]*[^\x00\s][^\x00]*$"
@@ -125,12 +128,18 @@ def _body(resource: Resource, partial: bool) -> Named:
 
 def parameters(resource: Resource) -> tuple[Parameter, ...]:
     """What narrows and orders a resource's list."""
-    filters = {
-        name: field.to.key if isinstance(field, Reference) else field.kind
-        for name, field in resource.used(FILTERED).items()
-    }
-    presets = {preset.name: Flag() for preset in resource.presets}
-    return (*equal_to({**filters, **presets}), ordering(resource.used(ORDERED)), *PAGING)
+    filters = [one for operand in operands(resource).values() for one in compared(operand)]
+    presets = equal_to({preset.name: Flag() for preset in resource.presets})
+    search = [Parameter(name=SEARCH, about=_SEARCH)] if resource.used(SEARCHED) else []
+    return (Parameter(name=FILTER, about=_FILTER), *search, *filters, *presets, ordering(orders(resource)), *PAGING)
+
+
+_SEARCH = "Words, each of which begins a word of the record. The best come first, unless an ordering is given."
+_FILTER = (
+    "A tree in JSON, of the names below and of `and`, `or` and `not`:"
+    ' `{"or": [{"status": "new"}, {"not": {"priority": "low"}}]}`. Names follow references as well, here and as'
+    " parameters: `assigned_to__email__icontains`."
+)
 
 
 def index(resource: Resource) -> Operation:

@@ -94,7 +94,7 @@ def either(*shapes: Shape) -> Schema | Named:
 def page(of: Shape) -> Schema:
     """What a list answers, page by page."""
     address: Schema = {"type": ["string", "null"], "format": "uri"}
-    return fields(count=COUNT, next=address, previous=address, results=many(of))
+    return fields(count=nullable(COUNT), next=address, previous=address, results=many(of))
 
 
 #: A sentence for the client, under a name.

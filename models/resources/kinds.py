@@ -129,7 +129,7 @@ class Decimal:
         fraction = rf"\.[0-9]{{1,{self.places}}}"
         if not given:
             return {"type": "string", "format": "decimal", "pattern": f"^{whole}{fraction}$"}
-        bound = 10 ** (self.digits - self.places)
+        bound = min(10 ** (self.digits - self.places), 2**63)
         exact = {"type": "string", "format": "decimal", "pattern": f"^{whole}({fraction})?$"}
         return {"anyOf": [exact, {"type": "integer", "exclusiveMinimum": -bound, "exclusiveMaximum": bound}]}
 
