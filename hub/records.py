@@ -42,7 +42,7 @@ class Records:
         viewer = request[VIEWER]
         given = pages.query(request, self._parameters)
         page = pages.page(given)
-        order = pages.ordering(given, self._ordered, "-created_at")
+        order = pages.ordering(given, self._ordered, f"-{self.resource.newest}")
         conditions = await self._narrowed(given, viewer)
         count = await self.resource.access.count(conditions.sql, conditions.values)
         page.within(count)
