@@ -76,9 +76,10 @@ class Smtp:
             sender=settings.mail_from,
         )
 
-    def send(self, mails: Sequence[EmailMessage]) -> list[Exception | None]:
-        """Send over one connection, waiting for the server; for each mail what went wrong. Raises OSError or
-        SMTPException when there is no talking to it.
+    def send(self, mails: Sequence[Any]) -> list[Exception | None]:
+        """Send rows of the table over one connection, waiting for the server; for each what went wrong.
+
+        Raises OSError or SMTPException when there is no talking to it.
         """
         with self._connected() as server:
             return [self._sent(server, mail) for mail in mails]
@@ -99,9 +100,9 @@ class Smtp:
             raise
         return server
 
-    def _sent(self, server: smtplib.SMTP, mail: EmailMessage) -> Exception | None:
+    def _sent(self, server: smtplib.SMTP, mail: Any) -> Exception | None:
         try:
-            server.send_message(mail)
+            server.send_message(_message(self, mail))
         except (smtplib.SMTPException, OSError, ValueError) as error:
             return error
         return None
@@ -131,7 +132,7 @@ async def send_due(pool: asyncpg.Pool, smtp: Smtp) -> int:
     if not mails:
         return len(claimed)
     try:
-        outcomes = await asyncio.to_thread(smtp.send, [_message(smtp, row) for row in mails])
+        outcomes = await asyncio.to_thread(smtp.send, mails)
     except (OSError, smtplib.SMTPException) as error:
         outcomes = [error] * len(mails)
     for row, outcome in zip(mails, outcomes, strict=True):
