@@ -31,7 +31,7 @@ class PasswordReset(Model):
 #: Signing in by e-mail looks users up by it, too.
 BY_ADDRESS = "CREATE INDEX crm_users_address ON crm_users (lower(email))"
 
-#: The same statement whether there is such a user or not. Who shares an address with others gets a mail for each.
+#: Who shares an address with others gets a mail for each.
 ALLOW = """
 INSERT INTO password_resets (user_id, token_hash, expires_at)
 SELECT id, $2, now() + make_interval(secs => $3) FROM crm_users WHERE lower(email) = lower($1) AND is_active

@@ -174,5 +174,6 @@ def _message(smtp: Smtp, row: Any) -> EmailMessage:
     domain = parseaddr(smtp.sender)[1].rpartition("@")[2] or "localhost"
     mail["Message-ID"] = f"<{row['id']}@{domain}>"
     mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(row["body"])
+    # As it is where that is possible, so that whoever looks at the raw mail sees links whole.
+    mail.set_content(row["body"], cte="7bit" if row["body"].isascii() else None)
     return mail

@@ -7,7 +7,6 @@ async function post(path, body) {
   const reply = await fetch(path, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    keepalive: true,
     body: JSON.stringify(body),
   });
   const answer = await reply.json().catch(() => ({}));

@@ -22,7 +22,7 @@ from settings import Settings
 from streams import mail
 from streams.mail import Smtp
 
-HELLO = Letter(recipient="ann@example.com", subject="Grüße", body="A link: http://x/#reset/1/abc\n")
+HELLO = Letter(recipient="ann@example.com", subject="Grüße", body=f"A link:\n\n    http://x/#reset/1/{'abc' * 40}\n")
 
 
 @pytest.fixture
@@ -82,6 +82,7 @@ async def test_a_mail_is_sent_and_its_text_forgotten(pool: asyncpg.Pool, tmp_pat
     assert (one["To"], one["From"], one["Subject"]) == (HELLO.recipient, "Switchboard <crm@example.com>", "Grüße")
     assert one["Message-ID"] == f"<{sent['id']}@example.com>"
     assert one.get_content() == HELLO.body
+    assert HELLO.body in one.as_string(), "nothing is wrapped"
 
 
 async def test_a_server_that_is_away_is_tried_again_later_each_time(pool: asyncpg.Pool, tmp_path: Path) -> None:
