@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable
 
+from prometheus_client import Counter
+
 from hub.errors import TooMany
 
 #: Seconds' worth of requests that a full bucket holds.
@@ -18,11 +20,16 @@ WORTH = 5
 MOST = 100_000
 
 
+#: `tries` are those of `hub/throttle.py`.
+REFUSED = Counter("hub_requests_refused_total", "Requests that were one too many, by the limit", ["limit"])
+
+
 class Rate:
     """Buckets of one size."""
 
-    def __init__(self, per_second: int, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """0 `per_second` is no limit."""
+    def __init__(self, per_second: int, *, name: str = "user", clock: Callable[[], float] = time.monotonic) -> None:
+        """0 `per_second` is no limit; `name` is what the metric calls it."""
+        self._name = name
         self._cost = 1 / per_second if per_second else 0.0
         # A little more than it is, so that no request is one too many by a rounding error.
         self._room = WORTH - self._cost + 1e-6
@@ -36,6 +43,7 @@ class Rate:
         now = self._clock()
         full = max(self._full.get(key, now), now)
         if full - now > self._room:
+            REFUSED.labels(self._name).inc()
             raise TooMany(full - now - self._room)
         self._full[key] = full + self._cost
         if len(self._full) > MOST:
@@ -52,4 +60,4 @@ class Rates:
     def __init__(self, *, user: int, address: int) -> None:
         """Requests a second of one user and from one address; 0 is no limit."""
         self.user = Rate(user)
-        self.address = Rate(address)
+        self.address = Rate(address, name="address")

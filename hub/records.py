@@ -21,10 +21,10 @@ from hub.responses import respond
 from models.access import Action, Viewer, may
 from models.database import transaction
 from models.resources.conditions import Conditions
-from models.resources.kinds import SERIAL, Flag
+from models.resources.kinds import Flag
 from models.resources.mistakes import NON_FIELD, Invalid, Mistake
 from models.resources.resource import FILTERED, ORDERED, Reference, Resource
-from models.resources.selection import Row, Selection
+from models.resources.selection import Key, Row, Selection
 
 
 class Records:
@@ -82,7 +82,11 @@ class Records:
     async def retrieve(self, request: web.Request) -> web.Response:
         """One record."""
         viewer = request[VIEWER]
-        return respond(self._shown(await self._readable(self.resource.detailed, _id(request), viewer), viewer))
+        return respond(self._shown(await self.found(request), viewer))
+
+    async def found(self, request: web.Request) -> Row:
+        """The record in the URL, in detail. Raises NotFound if the caller may not read it."""
+        return await self._readable(self.resource.detailed, self._key(request), request[VIEWER])
 
     async def put(self, request: web.Request) -> web.Response:
         """Change a record; every required field must be there."""
@@ -94,7 +98,7 @@ class Records:
 
     async def delete(self, request: web.Request) -> web.Response:
         """Remove a record, and what cannot be without it. Forbidden if the caller may not remove all of that."""
-        key, viewer = _id(request), request[VIEWER]
+        key, viewer = self._key(request), request[VIEWER]
         async with transaction(context(request)):
             self._allow(Action.DELETE, await self._readable(self.resource.access, key, viewer, held=True), viewer)
             for one in self.resource.dependents:
@@ -105,7 +109,7 @@ class Records:
         return web.Response(status=204)
 
     async def _change(self, request: web.Request, *, partial: bool) -> web.Response:
-        viewer, key = request[VIEWER], _id(request)
+        viewer, key = request[VIEWER], self._key(request)
         body = await read_object(request)
         changes = not body.keys().isdisjoint(self.resource.writable)
         # What is sent back is compared with what is shown, and what changes nothing is answered with it.
@@ -149,7 +153,7 @@ class Records:
             raise Invalid(wrong)
         return conditions
 
-    async def _readable(self, what: Selection, key: int, viewer: Viewer, *, held: bool = False) -> Row:
+    async def _readable(self, what: Selection, key: Key, viewer: Viewer, *, held: bool = False) -> Row:
         """A record as one of the resource's selections has it. Raises NotFound if the viewer may not read it."""
         row = await what.one(key, held=held)
         if row is None or not self.resource.seen(row, "", viewer):
@@ -177,6 +181,14 @@ class Records:
             raise Invalid(wrong)
         return columns
 
+    def _key(self, request: web.Request) -> Key:
+        """The record's id in the URL. Raises NotFound for what can be none."""
+        try:
+            key: Key = self.resource.key.read_text(request.match_info["id"])
+        except Mistake:
+            raise NotFound from None
+        return key
+
     def _shown(self, row: Row, viewer: Viewer) -> dict[str, Any]:
         return self.resource.show(row, viewer, listed=False)
 
@@ -196,11 +208,3 @@ async def _find(field: Reference, key: int, viewer: Viewer) -> None:
     """Raise Mistake unless the record referred to is there for the viewer."""
     if not await field.to.readable(key, viewer):
         raise Mistake(f"There is no {field.to.entity} {key}.")
-
-
-def _id(request: web.Request) -> int:
-    """The record's id in the URL. Raises NotFound for a number no record can have."""
-    try:
-        return SERIAL.read_text(request.match_info["id"])
-    except Mistake:
-        raise NotFound from None

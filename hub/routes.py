@@ -17,6 +17,7 @@ from hub import (
     content_types,
     core_auth,
     health,
+    jobs,
     page,
     passwords,
     permissions,
@@ -134,6 +135,11 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/timeline/", timeline.index, SIGNED_IN),
     Route("GET", "/api/v1/timeline/{entity_type}/{id:[0-9]+}/", timeline.of_record, SIGNED_IN),
     Route("GET", "/api/v1/content-types/", content_types.index, SIGNED_IN),
+    # long work
+    Route("GET", "/api/v1/jobs/", jobs.RECORDS.index, SIGNED_IN),
+    Route("GET", "/api/v1/jobs/{id}/", jobs.RECORDS.retrieve, SIGNED_IN),
+    Route("POST", "/api/v1/jobs/{id}/cancel/", jobs.cancel, SIGNED_IN),
+    Route("POST", "/api/v1/jobs/{id}/resume/", jobs.resume, SIGNED_IN),
     # live
     Route("POST", "/api/v1/publish/", publish.publish, PUBLISHERS),
     Route("POST", "/api/v1/connection-token/", connection_tokens.connection, SIGNED_IN),

@@ -15,6 +15,7 @@ from aiohttp import web
 from hub.addresses import address, network
 from hub.errors import TooMany
 from hub.keys import POOL, SETTINGS
+from hub.rates import REFUSED
 from models import throttles
 
 
@@ -51,6 +52,7 @@ async def take(request: web.Request, *limits: Limit) -> None:
         if wait := await throttles.take(pool, limit.key, limit.free):
             for one in counted:
                 await throttles.give_back(pool, one.key)
+            REFUSED.labels("tries").inc()
             raise TooMany(wait)
         counted.append(limit)
 

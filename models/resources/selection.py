@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
+from uuid import UUID
 
 from tortoise.fields import Field
 from tortoise.models import Model
@@ -18,6 +19,8 @@ from models import database
 from models.database import Context
 
 Row = Mapping[str, Any]
+#: The id of a row.
+Key = int | UUID
 
 
 class Selection:
@@ -27,7 +30,7 @@ class Selection:
         self._model = model
         self._paths = tuple(paths)
 
-    async def one(self, key: int, *, held: bool = False) -> Row | None:
+    async def one(self, key: Key, *, held: bool = False) -> Row | None:
         """The row with this id, None if there is none; `held` keeps others from changing it in this transaction."""
         rows = await self._of(f'SELECT * FROM "{self._table}" WHERE id = $1{" FOR UPDATE" * held}', [key])
         return rows[0] if rows else None
@@ -53,7 +56,7 @@ class Selection:
         (row,) = await self._changed(source, self._stored(columns), context)
         return row
 
-    async def updated(self, key: int, columns: Row, known: Row, context: Context) -> Row | None:
+    async def updated(self, key: Key, columns: Row, known: Row, context: Context) -> Row | None:
         """The row with these columns changed, None if `known` is not what stands there. Raises IntegrityError."""
         first = len(known) + 2
         conditions = [f' AND "{name}" IS NOT DISTINCT FROM ${place}' for place, name in enumerate(known, 2)]

@@ -94,6 +94,10 @@ STATUS: Mapping[str, str] = {
     "GET /api/v1/timeline/": SIGNED_IN,
     "GET /api/v1/timeline/{entity_type}/{id:[0-9]+}/": "401 200 200 404 200 200 200",
     "GET /api/v1/content-types/": SIGNED_IN,
+    "GET /api/v1/jobs/": SIGNED_IN,
+    "GET /api/v1/jobs/{id}/": "401 200 200 404 404 404 404",
+    "POST /api/v1/jobs/{id}/cancel/": "401 200 200 404 404 404 404",
+    "POST /api/v1/jobs/{id}/resume/": "401 409 409 404 404 404 404",
     "POST /api/v1/publish/": "401 400 400 403 403 403 403",
     "POST /api/v1/connection-token/": SIGNED_IN,
     "POST /api/v1/subscription-token/": SIGNED_IN_400,
@@ -145,6 +149,7 @@ MAKE = {
     " INSERT INTO crm_opportunities (name, contact_id, amount, expected_close_date, owner_id, assigned_to_id)"
     " SELECT 'o', id, 1, '2030-01-01', $1, $1 FROM c RETURNING id",
     "tasks": "INSERT INTO crm_tasks (title, created_by_id, assigned_to_id) VALUES ('t', $1, $1) RETURNING id",
+    "jobs": "INSERT INTO jobs (kind, status, created_by_id) VALUES ('bulk', 'running', $1) RETURNING id",
     "users": "INSERT INTO crm_users (username, email, password)"
     " VALUES (gen_random_uuid()::text, $1::bigint::text, '') RETURNING id",
 }
