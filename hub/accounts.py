@@ -35,6 +35,8 @@ PASSWORD, CONFIRM, CURRENT, PROFILE = "password", "password_confirm", "current_p
 
 #: Whoever takes an administrator away waits for whoever else is at it.
 ADMINS = "SELECT id FROM crm_users WHERE role = 'admin' AND is_active ORDER BY id FOR UPDATE"
+#: Names and addresses are looked at and taken by one transaction at a time.
+NAMING = "SELECT pg_advisory_xact_lock(hashtext('names of users'))"
 TAKEN = "SELECT username = $1 AS name FROM crm_users WHERE id <> $3 AND (username = $1 OR lower(email) = lower($2))"
 
 
@@ -189,6 +191,7 @@ async def _untaken(key: int, values: Mapping[str, Any]) -> None:
     username, email = values["username"], values["email"]
     if "@" in username and username.lower() != email.lower():
         raise Invalid({"username": ["A username with @ must be the e-mail of the account."]})
+    await execute(NAMING, [])
     if taken := await execute(TAKEN, [username, email, key]):
         name = "username" if any(row["name"] for row in taken) else "email"
         raise Invalid({name: [f"A user with this {name} already exists."]})

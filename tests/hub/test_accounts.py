@@ -77,6 +77,15 @@ async def test_what_cannot_be_made(rest: Rest, admin: Caller, changes: dict[str,
     assert await rest.pool.fetchval("SELECT count(*) FROM crm_users") == 1
 
 
+async def test_a_name_and_an_address_are_somebodys_alone(rest: Rest, admin: Caller) -> None:
+    same_name = [{**NEW, "email": f"ida{n}@example.com"} for n in range(4)]
+    same_address = [{**NEW, "username": f"ida{n}", "email": "ib@example.com"} for n in range(4)]
+    for bodies, field in ((same_name, "username"), (same_address, "email")):
+        answers = await asyncio.gather(*(admin.post(USERS, body) for body in bodies))
+        assert sorted(answer.status for answer in answers) == [201, 400, 400, 400]
+        assert {key for answer in answers if answer.status == 400 for key in answer.body} == {field}
+
+
 async def test_who_sees_whom(rest: Rest, admin: Caller) -> None:
     others = {role: await rest.user(role) for role in Role if role is not Role.ADMIN}
     every = (await admin.get(USERS)).body
