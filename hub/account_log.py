@@ -12,35 +12,45 @@ from hub import pages
 from hub.keys import POOL
 from hub.requests import VIEWER
 from hub.responses import respond
+from hub.statement import Statement
 from models.account_actions import AccountActionKind
 from models.resources.conditions import Conditions
-from models.resources.kinds import SERIAL, Choice, Kind
+from models.resources.kinds import SERIAL, Choice, Kind, Moment
+from models.resources.mistakes import Invalid
+from models.resources.ordering import Key, Order, total
 from models.resources.selection import Row
+from models.resources.wanted import ORDERING
 
 FILTERS: Mapping[str, tuple[str, Kind]] = {
     "action": ("h.action", Choice(AccountActionKind)),
     "user": ("h.user_id", SERIAL),
 }
-TABLE = "crm_account_actions h"
 
 
 async def index(request: web.Request) -> web.Response:
     """A page of it, newest first."""
-    parameters = (*FILTERS, "start_date", "end_date", pages.ORDERING, pages.PAGE, pages.PAGE_SIZE)
-    given = pages.query(request, parameters)
-    page = pages.page(given)
-    newest = pages.ordering(given, ("timestamp",), "-timestamp")[0].startswith("-")
+    given = pages.query(request)
+    pages.allowed(given, (*FILTERS, "start_date", "end_date", ORDERING, *pages.PAGING))
     conditions = Conditions()
     conditions.visible(request[VIEWER], "account_action", "h")
     conditions.narrow(given, FILTERS)
     conditions.during(given, "h.timestamp")
-    pool = request.app[POOL]
-    count = await pool.fetchval(f"SELECT count(*) FROM {TABLE} WHERE {conditions.sql}", *conditions.values)
-    page.within(count)
-    # Ids are in the order of the times.
-    tail = f"ORDER BY h.id{' DESC' * newest} LIMIT {page.size} OFFSET {page.offset}"
-    rows = await pool.fetch(f"SELECT h.* FROM {TABLE} WHERE {conditions.sql} {tail}", *conditions.values)
-    return respond(page.envelope(request.url, count, [_shown(row) for row in rows]))
+    listed = Statement(
+        pool=request.app[POOL],
+        columns="h.*",
+        source="crm_account_actions h",
+        conditions=conditions,
+        order=_order(given.get(ORDERING, "-timestamp")),
+    )
+    return respond(await pages.part(given).envelope(request.url, listed, _shown))
+
+
+def _order(text: str) -> Order:
+    """The order by time that a parameter asks for. Raises Invalid."""
+    if text.removeprefix("-") != "timestamp":
+        raise Invalid({ORDERING: [f"Cannot order by {text!r}. Allowed: timestamp; a minus reverses."]})
+    time = Key(name="timestamp", kind=Moment(), sql="h.timestamp", descending=text.startswith("-"))
+    return total([time], Key(name="id", kind=SERIAL, sql="h.id"))
 
 
 def _shown(row: Row) -> dict[str, Any]:

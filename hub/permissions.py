@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from hub import pages
+from hub.errors import NotFound
 from hub.requests import VIEWER
 from hub.responses import respond
 from models.access import Action, Role, Viewer, may
@@ -86,5 +87,18 @@ async def of_roles(request: web.Request) -> web.Response:
 
 
 def _page(request: web.Request, rows: list[dict[str, Any]]) -> web.Response:
-    page = pages.page(pages.query(request, (pages.PAGE, pages.PAGE_SIZE))).within(len(rows))
-    return respond(page.envelope(request.url, len(rows), rows[page.offset : page.offset + page.size]))
+    """One page of a list that is there as a whole."""
+    given = pages.query(request)
+    pages.allowed(given, (pages.PAGE, pages.PAGE_SIZE))
+    number, size = pages.number(given), pages.size(given)
+    shown, more = rows[(number - 1) * size : number * size], len(rows) > number * size
+    if not shown:
+        raise NotFound("Invalid page.")
+    return respond(
+        {
+            "count": len(rows),
+            "next": str(request.url.update_query({pages.PAGE: number + 1})) if more else None,
+            "previous": str(request.url.update_query({pages.PAGE: number - 1})) if number > 1 else None,
+            "results": shown,
+        }
+    )

@@ -25,7 +25,7 @@ from models.rights import SIGN_IN_FUNCTION, SIGN_IN_TRIGGER
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0004_rights")]  # noqa: RUF012
+    dependencies = [("models", "0005_lists")]  # noqa: RUF012
 
     operations = [  # noqa: RUF012
         ops.CreateModel(
