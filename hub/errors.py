@@ -9,7 +9,9 @@
       Conflict       409
       TooLarge       413
       KeyReused      422
+      TooMany        429   with Retry-After
       Unavailable    503   with Retry-After
+    Declined         400   {"error": "message"}, or another status
     Invalid          400   {"field": ["message"], ...} or {"non_field_errors": ["message"]}
 
 Handlers raise these; `answer_errors` is the one place where they, and whatever else goes wrong, become a response.
@@ -17,6 +19,7 @@ Handlers raise these; `answer_errors` is the one place where they, and whatever 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
 
@@ -26,7 +29,7 @@ import structlog
 from aiohttp import web
 from tortoise.exceptions import DBConnectionError
 
-from hub.openapi.shapes import DETAIL, TEXT, Named, Shape, fields, many
+from hub.openapi.shapes import DETAIL, ERROR, TEXT, Named, Shape, fields, many
 from hub.responses import respond
 from models.resources.mistakes import Invalid
 
@@ -41,10 +44,13 @@ BEGUN = web.RequestKey("begun", bool)
 class Refusal(Exception):
     """The request cannot be done."""
 
-    status: ClassVar[int] = 400
-    headers: ClassVar[Mapping[str, str]] = {}
+    status: int = 400
     #: The shape of the body.
     shape: ClassVar[Shape] = DETAIL
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {}
 
     @property
     def body(self) -> dict[str, Any]:
@@ -59,7 +65,10 @@ class Unauthenticated(Refusal):
     """Authentication credentials were not provided."""
 
     status = 401
-    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="api"'}
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"WWW-Authenticate": 'Bearer realm="api"'}
 
 
 class TokenNotValid(Unauthenticated):
@@ -110,11 +119,43 @@ class KeyReused(Refusal):
     status = 422
 
 
+class TooMany(Refusal):
+    """Too many requests."""
+
+    status = 429
+
+    def __init__(self, seconds: float) -> None:
+        """`seconds` until the next try makes sense."""
+        self.seconds = max(1, math.ceil(seconds))
+        super().__init__(f"Too many requests. Try again in {self.seconds} seconds.")
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": str(self.seconds)}
+
+
+class Declined(Refusal):
+    """What was asked for cannot be done; said as the original API says it, under `error`."""
+
+    shape = ERROR
+
+    def __init__(self, said: str, status: int = 400) -> None:
+        super().__init__(said)
+        self.status = status
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {"error": str(self)}
+
+
 class Unavailable(Refusal):
     """The database cannot be reached for the moment; try again."""
 
     status = 503
-    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "2"}
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": "2"}
 
 
 #: What Postgres says when it is going, gone, not yet there, or gave this transaction up for another's sake.

@@ -19,7 +19,7 @@ from hub.content_types import CONTENT_TYPES, ContentType, Entity
 from hub.errors import NotFound
 from hub.keys import POOL
 from hub.openapi.operation import Operation, documented
-from hub.openapi.parameters import DURING, PAGING, equal_to, ordering
+from hub.openapi.parameters import DURING, PAGING, equal_to, ordering_by
 from hub.openapi.shapes import OBJECT, TEXT, Maybe, Named, fields, nullable
 from hub.openapi.shapes import page as listing
 from hub.requests import VIEWER
@@ -105,7 +105,7 @@ class History:
     def listed(self) -> Operation:
         """What the list takes and answers."""
         filters = equal_to({name: kind for name, (_, kind) in self.filters.items()})
-        parameters = (*filters, *(DURING if self.dated else ()), ordering((self.time,)), *PAGING)
+        parameters = (*filters, *(DURING if self.dated else ()), ordering_by(self.time), *PAGING)
         return Operation(answers={200: listing(self.shape)}, parameters=parameters, refusals=pages.REFUSALS)
 
     def _readable(self, request: web.Request) -> Conditions:

@@ -59,6 +59,11 @@ def _operand(lookup: Lookup) -> Schema:
     return {"type": "array", "items": one, "minItems": least, "maxItems": most}
 
 
+def ordering_by(time: str) -> Parameter:
+    """The parameter `ordering` of a list that is ordered by a time and nothing else."""
+    return Parameter(name=ORDERING, shape={**TEXT, "enum": [time, f"-{time}"]}, about="A minus reverses.")
+
+
 def ordering(allowed: Iterable[str]) -> Parameter:
     """The parameter `ordering` of a list that can be ordered by these."""
     term = f"-?({'|'.join(allowed)})"

@@ -13,6 +13,7 @@ from hub.errors import (
     Refusal,
     TokenNotValid,
     TooLarge,
+    TooMany,
     Unauthenticated,
     Unavailable,
 )
@@ -74,6 +75,8 @@ def _refusals(operation: Operation, who: Who, *, in_path: bool) -> Iterator[type
         yield from (KeyReused, Forbidden)
     if not who.lasting:
         yield Unavailable
+    if who.rated and (who.signed_in or not who.lasting):
+        yield TooMany
 
 
 def _sentence(refusal: type[Refusal]) -> str:

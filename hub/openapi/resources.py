@@ -12,7 +12,7 @@ from hub.openapi.operation import Operation, Parameter
 from hub.openapi.parameters import PAGING, compared, equal_to, ordering
 from hub.openapi.shapes import Maybe, Named, Shape, fields, nullable, page
 from models.resources.filters import FILTER
-from models.resources.kinds import Choice, Flag, Schema, Text
+from models.resources.kinds import STORABLE, Choice, Flag, Schema, Text
 from models.resources.mistakes import Mistake
 from models.resources.operands import operands
 from models.resources.ordering import orders
@@ -46,8 +46,10 @@ def detailed(resource: Resource) -> Named:
 
 @cache
 def _shown(resource: Resource, short: bool) -> Named:
-    shapes = {name: shape for field in resource.fields for name, shape in _of(field, short)}
-    return Named(name_of(resource) + ("Item" if short else ""), fields(shapes))
+    shapes = {name: shape for field in resource.fields for name, shape in _of(resource, field, short)}
+    # Of what is shared, others show less than its own list does.
+    name = name_of(resource) + ("Reference" if resource.shared else "Item" if short else "")
+    return Named(name, fields(shapes))
 
 
 def name_of(resource: Resource) -> str:
@@ -55,10 +57,10 @@ def name_of(resource: Resource) -> str:
     return "".join(word.capitalize() for word in resource.entity.split("_"))
 
 
-def _of(field: Part, short: bool) -> Iterator[tuple[str, Shape | Maybe]]:
+def _of(resource: Resource, field: Part, short: bool) -> Iterator[tuple[str, Shape | Maybe]]:
     """The keys of a field and their shapes, as `show` of the field gives them."""
     if not short or LISTED in field.use:
-        yield field.name, shown(field)
+        yield field.name, shown(resource, field)
     if isinstance(field, Reference):
         if not short:
             yield f"{field.name}_detail", nullable(listed(field.to))
@@ -66,8 +68,8 @@ def _of(field: Part, short: bool) -> Iterator[tuple[str, Shape | Maybe]]:
             yield f"{field.name}_name", Maybe(field.to.called.kind)
 
 
-def shown(field: Part) -> Schema:
-    """The value of a field as it is shown."""
+def shown(resource: Resource, field: Part) -> Schema:
+    """The value of a resource's field as it is shown: null where its column may be, as after a user was removed."""
     match field:
         case Computed():
             return field.kind.schema(given=False)
@@ -75,7 +77,7 @@ def shown(field: Part) -> Schema:
             of = field.to.key.schema(given=False) | {"description": f"The id of a {field.to.entity}."}
         case Field():
             of = field.kind.schema(given=False)
-    return _checked(nullable(of) if NULL in field.use else of)
+    return _checked(nullable(of) if resource.model._meta.fields_map[field.name].null else of)
 
 
 def given(field: Field | Reference) -> Schema:
@@ -87,7 +89,7 @@ def given(field: Field | Reference) -> Schema:
     if NULL in field.use or (REQUIRED not in field.use and _empty(field)):
         return _checked(nullable(of))
     if REQUIRED in field.use and isinstance(field.kind, Text):
-        return {**of, "minLength": 1, **({"pattern": NOT_BLANK} if "anyOf" not in of else {})}
+        return {**of, "minLength": 1, **({"pattern": NOT_BLANK} if of.get("pattern") == STORABLE else {})}
     return of
 
 

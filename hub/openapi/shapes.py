@@ -63,6 +63,17 @@ def fields(_shapes: Mapping[str, Shape | Maybe] | None = None, **shapes: Shape |
     }
 
 
+def added(to: Named, _shapes: Mapping[str, Shape | Maybe] | None = None, **shapes: Shape | Maybe) -> Schema:
+    """An object with further fields."""
+    more = fields(_shapes, **shapes)
+    required = [*to.schema.get("required", ()), *more.get("required", ())]
+    return {
+        **to.schema,
+        "properties": {**to.schema["properties"], **more["properties"]},
+        **({"required": required} if required else {}),
+    }
+
+
 def many(shape: Shape) -> Schema:
     """A list of them."""
     return {"type": "array", "items": schema(shape)}

@@ -59,7 +59,7 @@ class Hub:
 async def hub(here: Settings, tmp_path: Path) -> AsyncIterator[Hub]:
     file = tmp_path / "config.json"
     file.write_text(json.dumps(CONFIGURATION))
-    settings = replace(here, config=str(file))
+    settings = replace(here, config=str(file), user_rate=0, address_rate=0, account_tries=0, address_tries=0)
     users = await prepare(settings)
     async with node(settings) as running:
         headers = running.signed(users["admin"])

@@ -68,7 +68,7 @@ def test_a_resource_is_described_by_its_declaration(made: dict[str, Any]) -> Non
     assert "required" not in schemas["LeadChanges"]
     assert "owner" not in schemas["LeadInput"]["properties"]
     assert schemas["Lead"]["properties"]["owner_detail"]["anyOf"] == [
-        {"$ref": "#/components/schemas/UserItem"},
+        {"$ref": "#/components/schemas/UserReference"},
         {"type": "null"},
     ]
     assert "notes" not in schemas["LeadItem"]["properties"]
