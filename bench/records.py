@@ -107,7 +107,7 @@ async def fill(url: str, count: int) -> None:
     await connection.execute(
         f"DROP INDEX {searched.index}_words;"
         f"INSERT INTO {searched.index} SELECT id, {searched.document('row')} FROM crm_leads AS row;"
-        f"CREATE INDEX {searched.index}_words ON {searched.index} USING gin (document) WITH (fastupdate = off)"
+        f"{searched.words_index}"
     )
     await connection.execute("VACUUM ANALYZE")
     await connection.close()
