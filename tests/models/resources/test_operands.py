@@ -14,7 +14,7 @@ from models.resources.conditions import Conditions
 from models.resources.kinds import Decimal
 from models.resources.leads import LEADS
 from models.resources.mistakes import Invalid, Mistake
-from models.resources.operands import Operand, Unknown, find, operands, reachable
+from models.resources.operands import Operand, find, operands, reachable
 from models.resources.opportunities import OPPORTUNITIES
 from models.resources.ordering import order
 from models.resources.resource import Resource
@@ -59,9 +59,9 @@ def test_what_is_no_field_has_lookups_and_orders_like_one() -> None:
 
 def test_paths_that_lead_nowhere() -> None:
     for path in ("colour", "", "__", "status__", "owner__"):
-        with pytest.raises((Unknown, Mistake, Invalid)):
+        with pytest.raises(Invalid):
             filters.read(LEADS, {path: "x"})
-    with pytest.raises(Invalid, match="cannot be compared by colour.*go on to one of: id, salutation"):
+    with pytest.raises(Invalid, match=r"cannot be compared by colour.*go on to one of: id, salutation"):
         filters.read(OPPORTUNITIES, {"contact__colour": "red"})
     with pytest.raises(Mistake, match="The fields of contacts are: id, salutation"):
         find(OPPORTUNITIES, "contact__colour__gte")
