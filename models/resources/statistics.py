@@ -46,7 +46,7 @@ async def contacts(conditions: Conditions, _viewer: Viewer) -> dict[str, Any]:
     rows = await database.execute(
         f"""SELECT contact_type, status, grouping(contact_type, status) AS level, count(*) AS count
             FROM crm_contacts WHERE {conditions.sql} GROUP BY GROUPING SETS ((), (contact_type), (status))
-            ORDER BY level <> 2 DESC, count DESC, status LIMIT {1 + len(ContactType) + MOST_STATUSES}""",
+            ORDER BY grouping(contact_type, status) = 2, count DESC, status LIMIT {1 + len(ContactType) + MOST_STATUSES}""",
         conditions.values,
     )
     return {
