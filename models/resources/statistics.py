@@ -43,10 +43,11 @@ async def leads(conditions: Conditions, viewer: Viewer) -> dict[str, Any]:
 
 async def contacts(conditions: Conditions, _viewer: Viewer) -> dict[str, Any]:
     """How many contacts, by type, and by the most frequent statuses."""
+    most = 1 + len(ContactType) + MOST_STATUSES
     rows = await database.execute(
         f"""SELECT contact_type, status, grouping(contact_type, status) AS level, count(*) AS count
             FROM crm_contacts WHERE {conditions.sql} GROUP BY GROUPING SETS ((), (contact_type), (status))
-            ORDER BY grouping(contact_type, status) = 2, count DESC, status LIMIT {1 + len(ContactType) + MOST_STATUSES}""",
+            ORDER BY grouping(contact_type, status) = 2, count DESC, status LIMIT {most}""",
         conditions.values,
     )
     return {
