@@ -19,6 +19,7 @@ from hub import (
     health,
     jobs,
     leads,
+    legacy,
     opportunities,
     page,
     publish,
@@ -97,6 +98,8 @@ ROUTES: tuple[Route, ...] = (
     *records(TASKS, "statistics", numbers.tasks),
     Route("POST", "/api/v1/tasks/{id:[0-9]+}/complete/", tasks.complete, SIGNED_IN),
     Route("POST", "/api/v1/tasks/{id:[0-9]+}/reopen/", tasks.reopen, SIGNED_IN),
+    # the same under the paths of shipped clients, and notifications
+    *(Route(method, path, handler, SIGNED_IN) for method, path, handler in legacy.lines()),
     # what happened
     Route("GET", "/api/v1/audit-trail/", AUDIT_TRAIL.index, SIGNED_IN),
     Route("GET", "/api/v1/audit-trail/{id}/", AUDIT_TRAIL.retrieve, SIGNED_IN),

@@ -90,6 +90,24 @@ async def tasks(conditions: Conditions, viewer: Viewer) -> dict[str, Any]:
     }
 
 
+async def duties(conditions: Conditions) -> dict[str, Any]:
+    """Tasks by status, and of those still to be done the overdue ones, those due today and this week, in UTC."""
+    today, week = (f"date_trunc('{u}', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'" for u in ("day", "week"))
+    still = f"status IN ('{TaskStatus.PENDING}', '{TaskStatus.IN_PROGRESS}') AND due_date"
+    rows = await database.execute(
+        f"""SELECT status, count(*) AS count,
+                   count(*) FILTER (WHERE {OVERDUE.condition}) AS overdue,
+                   count(*) FILTER (WHERE {still} >= {today} AND due_date < {today} + interval '1 day') AS today,
+                   count(*) FILTER (WHERE {still} >= {week} AND due_date < {week} + interval '7 days') AS week
+            FROM crm_tasks WHERE {conditions.sql} GROUP BY status""",
+        conditions.values,
+    )
+    return {
+        "by_status": _by(rows, "status", TaskStatus),
+        **{name: _sum(rows, name) for name in ("overdue", "today", "week")},
+    }
+
+
 def _stage(row: Row) -> dict[str, Any]:
     return {
         "count": row.get("count", 0),
