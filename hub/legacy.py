@@ -106,11 +106,11 @@ async def pipeline(request: web.Request) -> web.Response:
     conditions = await opportunities.RECORDS.narrowed(request)
     numbers = await statistics.pipeline(conditions, request[VIEWER])
     newest = (
-        "id IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY stage ORDER BY created_at DESC, id DESC)"
-        f" AS place FROM crm_opportunities WHERE {conditions.sql}) AS ranked WHERE place <= {MOST_DEALS})"
+        "SELECT id, created_at AS made FROM (SELECT id, created_at, row_number() OVER (PARTITION BY stage"
+        f" ORDER BY created_at DESC, id DESC) AS place FROM crm_opportunities WHERE {conditions.sql}) AS ranked"
+        f" WHERE place <= {MOST_DEALS}"
     )
-    most = MOST_DEALS * len(Stage)
-    rows = await OPPORTUNITIES.listed.page(newest, conditions.values, ["-created_at", "-id"], most, 0)
+    rows = await OPPORTUNITIES.listed.found(newest, conditions.values, ["made"], "made DESC, id DESC")
     deals = [OPPORTUNITIES.show(row, request[VIEWER], listed=True) for row in rows]
     return respond(
         {

@@ -10,27 +10,29 @@ from aiohttp import web
 from hub import pages
 from hub.content_types import CONTENT_TYPES
 from hub.errors import NotFound
+from hub.keys import POOL
 from hub.requests import VIEWER, context, no_body
 from hub.responses import respond
+from hub.statement import Statement
 from models import database
 from models.database import transaction
 from models.notifications import NotificationType
 from models.resources.conditions import Conditions
-from models.resources.kinds import Choice, Flag, Kind, Uuid
+from models.resources.kinds import Choice, Flag, Kind, Moment, Uuid
 from models.resources.mistakes import Mistake
+from models.resources.ordering import Key, total
 from models.resources.selection import Row
 from models.resources.users import full_name
 
-SELECT = """
-SELECT n.*, r.read_at, u.first_name, u.last_name, u.username
-FROM notifications n
-LEFT JOIN notification_reads r ON r.notification_id = n.id
-LEFT JOIN crm_users u ON u.id = n.actor_id
-WHERE {where} ORDER BY n.created_at DESC, n.id LIMIT {limit} OFFSET {offset}
-"""
-COUNT = """
-SELECT count(*) FROM notifications n LEFT JOIN notification_reads r ON r.notification_id = n.id WHERE {where}
-"""
+COLUMNS = "n.*, r.read_at, u.first_name, u.last_name, u.username"
+SOURCE = """notifications n LEFT JOIN notification_reads r ON r.notification_id = n.id
+LEFT JOIN crm_users u ON u.id = n.actor_id"""
+#: The newest first.
+ORDER = total(
+    [Key(name="created_at", kind=Moment(), sql="n.created_at", descending=True)],
+    Key(name="id", kind=Uuid(), sql="n.id"),
+)
+
 #: Once is enough, also when another device does it at the same moment.
 MARK = """
 INSERT INTO notification_reads (notification_id, user_id)
@@ -46,13 +48,13 @@ FILTERS: dict[str, tuple[str, Kind]] = {
 
 async def index(request: web.Request) -> web.Response:
     """A page of the caller's notifications, newest first."""
-    given = pages.query(request, (*FILTERS, pages.PAGE, pages.PAGE_SIZE))
-    page = pages.page(given)
+    given = pages.query(request)
+    pages.allowed(given, (*FILTERS, *pages.PAGING))
     conditions = _own(request)
     conditions.narrow(given, FILTERS)
-    count = await _count(conditions)
-    page.within(count)
-    return respond(page.envelope(request.url, count, await _rows(conditions, page.size, page.offset)))
+    pool = request.app[POOL]
+    listed = Statement(pool=pool, columns=COLUMNS, source=SOURCE, conditions=conditions, order=ORDER)
+    return respond(await pages.part(given).envelope(request.url, listed, _shown))
 
 
 async def retrieve(request: web.Request) -> web.Response:
@@ -77,10 +79,11 @@ async def mark_all_read(request: web.Request) -> web.Response:
 
 async def unread_count(request: web.Request) -> web.Response:
     """How many the caller has not read."""
-    pages.query(request, ())
+    pages.allowed(pages.query(request), ())
     conditions = _own(request)
     conditions.add("r.id IS NULL")
-    return respond({"count": await _count(conditions)})
+    sql = f"SELECT count(*) FROM {SOURCE} WHERE {conditions.sql}"
+    return respond({"count": await request.app[POOL].fetchval(sql, *conditions.values)})
 
 
 def _own(request: web.Request) -> Conditions:
@@ -101,26 +104,18 @@ def _named(request: web.Request) -> Conditions:
 
 
 async def _one(request: web.Request) -> dict[str, Any]:
-    rows = await _rows(_named(request), 1, 0)
-    if not rows:
+    conditions = _named(request)
+    sql = f"SELECT {COLUMNS} FROM {SOURCE} WHERE {conditions.sql}"
+    row = await request.app[POOL].fetchrow(sql, *conditions.values)
+    if row is None:
         raise NotFound
-    return rows[0]
+    return _shown(row)
 
 
 async def _mark(request: web.Request, conditions: Conditions) -> None:
     conditions.add("r.id IS NULL")
     async with transaction(context(request)):
         await database.execute(MARK.format(where=conditions.sql), conditions.values)
-
-
-async def _count(conditions: Conditions) -> int:
-    (row,) = await database.execute(COUNT.format(where=conditions.sql), conditions.values)
-    return int(row["count"])
-
-
-async def _rows(conditions: Conditions, limit: int, offset: int) -> list[dict[str, Any]]:
-    sql = SELECT.format(where=conditions.sql, limit=limit, offset=offset)
-    return [_shown(row) for row in await database.execute(sql, conditions.values)]
 
 
 def _shown(row: Row) -> dict[str, Any]:

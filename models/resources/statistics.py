@@ -25,7 +25,7 @@ Row = Mapping[str, Any]
 
 async def leads(conditions: Conditions, viewer: Viewer) -> dict[str, Any]:
     """How many leads, by status and priority, the viewer's own, those with a high score."""
-    rows = await database.execute(
+    rows = await database.query(
         f"""SELECT status, priority, count(*) AS count,
                    count(*) FILTER (WHERE assigned_to_id = {viewer.id}) AS mine,
                    count(*) FILTER (WHERE lead_score >= {HIGH_SCORE}) AS high
@@ -44,7 +44,7 @@ async def leads(conditions: Conditions, viewer: Viewer) -> dict[str, Any]:
 async def contacts(conditions: Conditions, _viewer: Viewer) -> dict[str, Any]:
     """How many contacts, by type, and by the most frequent statuses."""
     most = 1 + len(ContactType) + MOST_STATUSES
-    rows = await database.execute(
+    rows = await database.query(
         f"""SELECT contact_type, status, grouping(contact_type, status) AS level, count(*) AS count
             FROM crm_contacts WHERE {conditions.sql} GROUP BY GROUPING SETS ((), (contact_type), (status))
             ORDER BY grouping(contact_type, status) = 2, count DESC, status LIMIT {most}""",
@@ -59,7 +59,7 @@ async def contacts(conditions: Conditions, _viewer: Viewer) -> dict[str, Any]:
 
 async def pipeline(conditions: Conditions, _viewer: Viewer) -> dict[str, Any]:
     """Deals, their amounts and weighted amounts by stage; amounts as the numbers of any currency."""
-    rows = await database.execute(
+    rows = await database.query(
         f"""SELECT stage, count(*) AS count, sum(amount) AS total_value,
                    sum(round(amount * probability / 100, 2)) AS weighted_value
             FROM crm_opportunities WHERE {conditions.sql} GROUP BY stage""",
@@ -75,7 +75,7 @@ async def pipeline(conditions: Conditions, _viewer: Viewer) -> dict[str, Any]:
 
 async def tasks(conditions: Conditions, viewer: Viewer) -> dict[str, Any]:
     """How many tasks, by status, the viewer's own, those overdue."""
-    rows = await database.execute(
+    rows = await database.query(
         f"""SELECT status, count(*) AS count,
                    count(*) FILTER (WHERE assigned_to_id = {viewer.id}) AS mine,
                    count(*) FILTER (WHERE {OVERDUE.condition}) AS overdue
@@ -94,7 +94,7 @@ async def duties(conditions: Conditions) -> dict[str, Any]:
     """Tasks by status, and of those still to be done the overdue ones, those due today and this week, in UTC."""
     today, week = (f"date_trunc('{u}', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'" for u in ("day", "week"))
     still = f"status IN ('{TaskStatus.PENDING}', '{TaskStatus.IN_PROGRESS}') AND due_date"
-    rows = await database.execute(
+    rows = await database.query(
         f"""SELECT status, count(*) AS count,
                    count(*) FILTER (WHERE {OVERDUE.condition}) AS overdue,
                    count(*) FILTER (WHERE {still} >= {today} AND due_date < {today} + interval '1 day') AS today,

@@ -15,7 +15,7 @@ from tests.hub.rest import CONTACT, Answer, Caller, Rest
 #: Records of one comparison.
 COUNT = 12
 
-COLUMNS = {
+COLUMNS: dict[str, tuple[str, dict[str, Any], str]] = {
     "leads": ("crm_leads", {"first_name": "a", "last_name": "b", "email": "c@example.com"}, "owner_id"),
     "contacts": ("crm_contacts", {"first_name": "a", "last_name": "b"}, "created_by_id"),
     "opportunities": ("crm_opportunities", {"name": "a", "amount": 5}, "owner_id"),
@@ -43,7 +43,7 @@ async def _twins(rest: Rest, path: str, dice: random.Random, people: list[int], 
     table, columns, author = COLUMNS[path]
     twins: tuple[list[int], list[int]] = ([], [])
     for number in range(COUNT):
-        row = {**columns, author: dice.choice(people), "assigned_to_id": dice.choice([*people, None])}
+        row: dict[str, Any] = {**columns, author: dice.choice(people), "assigned_to_id": dice.choice([*people, None])}
         if path == "tasks":
             row["assigned_to_id"] = row["assigned_to_id"] or people[0]
         if path == "opportunities":
@@ -95,9 +95,11 @@ async def test_many_and_single_changes_agree(rest: Rest, path: str) -> None:
         caller = callers[number % len(callers)]
         many, single = await _twins(rest, path, dice, people, contacts)
         data = None if dice.random() < 0.3 else _data(path, dice, people, contacts)
-        body = {"ids": many, "action": "delete"} if data is None else {"ids": many, "action": "update", "data": data}
+        asked: Any = (
+            {"ids": many, "action": "delete"} if data is None else {"ids": many, "action": "update", "data": data}
+        )
         await rest.pool.execute(FREE)
-        answer = await caller.post(f"/api/v1/{path}/bulk_update/", body)
+        answer = await caller.post(f"/api/v1/{path}/bulk_update/", asked)
         await rest.pool.execute(FREE)
         said = [await _single(rest, caller, path, id, data) for id in single]
         if answer.status == 403:

@@ -75,8 +75,8 @@ async def make_rare_records(stack: Stack) -> None:
         body = {"channel": "news", "data": {"text": "hello"}}
         async with http.post("/api/v1/publish/", json=body, headers=headers) as reply:
             assert reply.status == 200, await reply.text()
-        body = {"ids": list(range(1, 502)), "action": "update", "data": {"priority": "low"}}
-        async with http.post("/api/v1/leads/bulk_update/", json=body, headers=headers) as reply:
+        bulk = {"ids": list(range(1, 502)), "action": "update", "data": {"priority": "low"}}
+        async with http.post("/api/v1/leads/bulk_update/", json=bulk, headers=headers) as reply:
             assert reply.status == 202, await reply.text()
 
 
