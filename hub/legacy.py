@@ -156,6 +156,7 @@ BASES = (
     Base(
         path="/api/opportunities/opportunities/",
         resource=OPPORTUNITIES,
+        parameters={"min_amount": "amount__gte", "max_amount": "amount__lte"},
         actions=(
             ("POST", "{id:[0-9]+}/update_stage/", opportunities.update_stage),
             ("GET", "pipeline/", pipeline),

@@ -84,13 +84,18 @@ async def test_what_can_be_done_with_one(rest: Rest) -> None:
     assert (await rep.post(f"{task}reopen/", None)).body["status"] == "pending"
 
 
-async def test_a_parameter_under_its_old_name(rest: Rest) -> None:
+async def test_parameters_under_their_old_names(rest: Rest) -> None:
     rep = await rest.user(Role.SALES_REP)
     await rep.post("/api/v1/leads/", {**LEAD, "lead_source": "referral"})
     await rep.post("/api/v1/leads/", LEAD)
     body = (await rep.get("/api/leads/leads/?source=referral")).body
     assert [lead["lead_source"] for lead in body["results"]] == ["referral"]
     assert (await rep.get("/api/leads/leads/?sauce=referral")).status == 400
+    contact = (await rep.post("/api/v1/contacts/", CONTACT)).body["id"]
+    for amount in ("5.00", "15.00", "25.00"):
+        await rep.post("/api/v1/opportunities/", {**DEAL, "amount": amount, "contact": contact})
+    deals = (await rep.get("/api/opportunities/opportunities/?min_amount=10&max_amount=20&page_size=50")).body
+    assert [deal["amount"] for deal in deals["results"]] == ["15.00"]
 
 
 async def test_overviews(rest: Rest) -> None:
