@@ -41,12 +41,12 @@ def handler(resource: Resource) -> Handler:
 
 async def change(request: web.Request, resource: Resource, body: dict[str, Any], raw: bytes) -> web.Response:
     """Do what {ids, action, data} says and answer what became of each record; or begin the job that will."""
+    viewer = request[VIEWER]
+    if not any(may(viewer, access.Action(action), resource.entity, None) for action in bulk.Action):
+        raise Forbidden
     asked = bulk.read(resource, body)
     if IF_MATCH in request.headers:
         raise Invalid({IF_MATCH: ["A change of many records takes none."]})
-    viewer = request[VIEWER]
-    if not may(viewer, access.Action(asked.action), resource.entity, None):
-        raise Forbidden
 
     async def at_once() -> idempotency.Answer:
         async with transaction(context(request)):
