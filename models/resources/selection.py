@@ -35,6 +35,11 @@ class Selection:
         rows = await self._of(f'SELECT * FROM "{self._table}" WHERE id = $1{" FOR UPDATE" * held}', [key])
         return rows[0] if rows else None
 
+    async def held(self, keys: Sequence[Key]) -> dict[Key, Row]:
+        """The rows with these ids, by id, kept from changes by others in this transaction."""
+        rows = await self._of(f'SELECT * FROM "{self._table}" WHERE id = ANY($1) ORDER BY id FOR UPDATE', [list(keys)])
+        return {row["id"]: row for row in rows}
+
     async def found(self, source: str, values: Sequence[Any], also: Sequence[str], order: str) -> list[Row]:
         """The rows whose `id` a statement gives, with the columns of it that they have `also`, ordered by such."""
         table = f'"{self._table}"'
