@@ -112,8 +112,10 @@ def tag(path: str) -> str:
             return "accounts"
         case ["api", "v1" | "schema" | "docs" | "redoc", *_]:
             return "this document"
-        case ["api", *_]:
+        case ["api", _]:
             return SERVER_API
+        case ["api", name, *_]:
+            return name
         case ["ws" | "connection" | "emulation", *_]:
             return "sockets and streams"
         case _:

@@ -7,7 +7,8 @@ from functools import cache
 from typing import Any
 
 from hub import pages
-from hub.errors import Forbidden
+from hub.errors import ChangedMeanwhile, Forbidden
+from hub.etags import IF_MATCH, IF_NONE_MATCH
 from hub.openapi.operation import Operation, Parameter
 from hub.openapi.parameters import PAGING, compared, equal_to, ordering
 from hub.openapi.shapes import Maybe, Named, Shape, fields, nullable, page
@@ -29,6 +30,9 @@ from models.resources.resource import (
     Resource,
 )
 from models.resources.searching import SEARCH
+
+#: A change of what the caller has seen, and of nothing else.
+MATCHING = Parameter(name=IF_MATCH, place="header", about="The ETag the record must have: 412 if it has another.")
 
 #: In a schema: a text that is not blank.
 NOT_BLANK = r"^[^\x00]*[^\x00\s][^\x00]*$"
@@ -129,11 +133,16 @@ def _body(resource: Resource, partial: bool) -> Named:
 
 
 def parameters(resource: Resource) -> tuple[Parameter, ...]:
+    """What narrows, orders and parts a resource's list."""
+    return (*narrowing(resource), *PAGING)
+
+
+def narrowing(resource: Resource) -> tuple[Parameter, ...]:
     """What narrows and orders a resource's list."""
     filters = [one for operand in operands(resource).values() for one in compared(operand)]
     presets = equal_to({preset.name: Flag() for preset in resource.presets})
     search = [Parameter(name=SEARCH, about=_SEARCH)] if resource.used(SEARCHED) else []
-    return (Parameter(name=FILTER, about=_FILTER), *search, *filters, *presets, ordering(orders(resource)), *PAGING)
+    return (Parameter(name=FILTER, about=_FILTER), *search, *filters, *presets, ordering(orders(resource)))
 
 
 _SEARCH = "Words, each of which begins a word of the record. The best come first, unless an ordering is given."
@@ -158,19 +167,28 @@ def create(resource: Resource) -> Operation:
 
 def retrieve(resource: Resource) -> Operation:
     """One record of it."""
-    return Operation(answers={200: detailed(resource)}, path={"id": resource.key})
+    known = Parameter(name=IF_NONE_MATCH, place="header", about="The ETag one has: 304 if that is what there is.")
+    return Operation(answers={200: detailed(resource), 304: None}, path={"id": resource.key}, parameters=(known,))
 
 
 def change(resource: Resource, *, partial: bool) -> Operation:
     """Changing one."""
+    return changing(resource, body(resource, partial=partial))
+
+
+def changing(resource: Resource, by: Shape | None = None) -> Operation:
+    """Changing one by a body of this shape, or by none."""
     return Operation(
-        body=body(resource, partial=partial),
+        body=fields() if by is None else by,
+        bodiless=by is None,
         answers={200: detailed(resource)},
         path={"id": resource.key},
-        refusals=(Forbidden,),
+        parameters=(MATCHING,),
+        refusals=(Forbidden, ChangedMeanwhile),
     )
 
 
 def delete(resource: Resource) -> Operation:
     """Removing one."""
-    return Operation(answers={204: None}, path={"id": resource.key}, refusals=(Forbidden,))
+    refusals = (Forbidden, ChangedMeanwhile)
+    return Operation(answers={204: None}, path={"id": resource.key}, parameters=(MATCHING,), refusals=refusals)

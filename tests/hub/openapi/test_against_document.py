@@ -25,6 +25,9 @@ CONFIGURATION = {
     "channel": {"without_namespace": {"history_size": 10, "history_ttl": "1h", "presence": True}},
 }
 
+#: The same handlers under the paths of shipped clients; left to the soak.
+ALIASES = "--exclude-path-regex=^/api/(leads|contacts|opportunities|tasks|activity-feed)/"
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 
@@ -78,12 +81,14 @@ async def hub(here: Settings, tmp_path: Path) -> AsyncIterator[Hub]:
 
 
 async def test_every_answer_is_as_documented(hub: Hub) -> None:
-    await hub.asked("admin", "--phases=fuzzing", "--max-examples=5", "--seed=1")
+    await hub.asked("admin", "--phases=fuzzing", "--max-examples=4", "--seed=1", ALIASES)
 
 
 async def test_every_answer_to_someone_with_fewer_rights_is_as_documented(hub: Hub) -> None:
     # The server API goes by a key, whoever asks.
-    await hub.asked("sales_rep", "--phases=fuzzing", "--max-examples=2", "--seed=1", "--exclude-tag=server API")
+    await hub.asked(
+        "sales_rep", "--phases=fuzzing", "--max-examples=2", "--seed=1", "--exclude-tag=server API", ALIASES
+    )
 
 
 @pytest.mark.timeout(3000)
