@@ -15,7 +15,6 @@ import orjson
 from aiohttp import web
 
 from hub import pages
-from hub.content_types import CONTENT_TYPES, ContentType, Entity
 from hub.errors import NotFound
 from hub.keys import POOL
 from hub.requests import VIEWER
@@ -23,6 +22,7 @@ from hub.responses import respond
 from models.audit import AuditAction
 from models.resources.catalogue import RESOURCES
 from models.resources.conditions import Conditions
+from models.resources.content_types import CONTENT_TYPES, ContentType, Entity
 from models.resources.kinds import SERIAL, Choice, Kind, Text
 from models.resources.mistakes import Invalid
 from models.resources.selection import Row

@@ -36,6 +36,8 @@ MODULES = (
     "models.audit",
     "models.timeline",
     "models.jobs",
+    "models.custom_fields",
+    "models.files",
 )
 
 APPLICATION = "switchboard"

@@ -170,7 +170,8 @@ async def test_events_say_who_from_where_and_for_which_request(store: Store) -> 
         "role": role,
     }
     assert raw["context"] == {"source": "sql", "role": role}
-    assert (told["topic"], told["key"], told["schema"]) == ("crm.changes", "lead:1", 4)
+    schema = await store.pool.fetchval("SELECT hub_schema()")
+    assert (told["topic"], told["key"], told["schema"]) == ("crm.changes", "lead:1", schema)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from engines.postgres import APPLICATION, Postgres
 from models import database, migrate
 from tests.models.conftest import Store
 
-NAMES = ["0001_initial", "0002_machinery", "0003_capture", "0004_rights"]
+NAMES = ["0001_initial", "0002_machinery", "0003_capture", "0004_rights", "0008_custom_fields"]
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ async def test_a_migration_that_fails_leaves_nothing_and_can_be_repeated(empty: 
     assert await connection.fetchval("SELECT hub_schema()") == 1
     await connection.execute("DROP TABLE resend_requests")
     assert await migrate.migrate(empty) == NAMES[1:]
-    assert await connection.fetchval("SELECT hub_schema()") == len(NAMES)
+    assert await connection.fetchval("SELECT hub_schema()") == int(NAMES[-1][:4])
     await connection.close()
 
 
