@@ -15,12 +15,15 @@ from aiohttp import web
 from tortoise.exceptions import IntegrityError
 
 from hub import idempotency, pages
+from hub.definitions import DEFINITIONS
 from hub.errors import Forbidden, NotFound
 from hub.requests import VIEWER, context, parse_object, read_object
 from hub.responses import respond
 from models.access import Action, Viewer, may
 from models.database import transaction
 from models.resources.conditions import Conditions
+from models.resources.custom.changes import COLUMN, Changes
+from models.resources.custom.definitions import Definitions
 from models.resources.kinds import SERIAL, Flag
 from models.resources.mistakes import NON_FIELD, Invalid, Mistake
 from models.resources.resource import FILTERED, ORDERED, Reference, Resource
@@ -42,7 +45,7 @@ class Records:
         viewer = request[VIEWER]
         given = pages.query(request, self._parameters)
         page = pages.page(given)
-        order = pages.ordering(given, self._ordered, "-created_at")
+        order = pages.ordering(given, self._ordered, self.resource.order)
         conditions = await self._narrowed(given, viewer)
         count = await self.resource.access.count(conditions.sql, conditions.values)
         page.within(count)
@@ -57,21 +60,25 @@ class Records:
             raise Forbidden
         raw = await request.read()
         body = parse_object(raw)
-        values = self.resource.read(body, partial=False)
         author = self.resource.author
-        self.resource.unchanged(body, {author: viewer.id} if author else {})
+        held = request.app[DEFINITIONS]
 
         async def work() -> idempotency.Answer:
-            columns = await self._columns(values, viewer)
-            if author:
-                columns[f"{author}_id"] = viewer.id
-            if not may(viewer, Action.CREATE, self.resource.entity, columns):
-                raise Forbidden
-            try:
-                row = await self.resource.detailed.inserted(columns, context(request))
-            except IntegrityError as error:
-                raise self._conflict(error) from error
-            return idempotency.Answer(status=201, body=self._shown(row, viewer))
+            while True:
+                values, custom = self._read(body, viewer, held.now, None, partial=False)
+                self.resource.unchanged(body, {author: viewer.id} if author else {})
+                columns = await self._columns(values, viewer)
+                if author:
+                    columns[f"{author}_id"] = viewer.id
+                if not may(viewer, Action.CREATE, self.resource.entity, columns):
+                    raise Forbidden
+                try:
+                    row = await self.resource.detailed.inserted(columns, context(request), custom)
+                except IntegrityError as error:
+                    raise self._conflict(error) from error
+                if row is not None:
+                    return idempotency.Answer(status=201, body=self._shown(row, viewer, held.now))
+                await held.refresh()
 
         async def permitted(answer: dict[str, Any]) -> bool:
             row = await self.resource.access.one(answer["id"])
@@ -82,7 +89,8 @@ class Records:
     async def retrieve(self, request: web.Request) -> web.Response:
         """One record."""
         viewer = request[VIEWER]
-        return respond(self._shown(await self._readable(self.resource.detailed, _id(request), viewer), viewer))
+        row = await self._readable(self.resource.detailed, _id(request), viewer)
+        return respond(self._shown(row, viewer, request.app[DEFINITIONS].now))
 
     async def put(self, request: web.Request) -> web.Response:
         """Change a record; every required field must be there."""
@@ -105,33 +113,73 @@ class Records:
         return web.Response(status=204)
 
     async def _change(self, request: web.Request, *, partial: bool) -> web.Response:
-        viewer, key = request[VIEWER], _id(request)
         body = await read_object(request)
-        changes = not body.keys().isdisjoint(self.resource.writable)
+        return respond(await self.change(request, _id(request), body, partial=partial))
+
+    async def change(self, request: web.Request, key: int, body: Mapping[str, Any], *, partial: bool) -> dict[str, Any]:
+        """The record with the changes in a body made by the caller, as they may see it."""
+        viewer, held = request[VIEWER], request.app[DEFINITIONS]
+        changes = not body.keys().isdisjoint(self.resource.settable)
         # What is sent back is compared with what is shown, and what changes nothing is answered with it.
-        whole = not (changes and body.keys().isdisjoint(self.resource.fixed))
+        plain = body.keys().isdisjoint({*self.resource.fixed, COLUMN}) and self.resource.agree is None
+        whole = not (changes and plain and (partial or not self.resource.customised))
         while True:
             row = await self._readable(self.resource.detailed if whole else self.resource.access, key, viewer)
             self._allow(Action.UPDATE, row, viewer)
-            values = self.resource.read(body, partial=partial)
+            values, custom = self._read(body, viewer, held.now, row, partial=partial)
             if whole:
-                self.resource.unchanged(body, self._shown(row, viewer))
+                self.resource.unchanged(body, self._shown(row, viewer, held.now))
             columns = await self._columns(values, viewer, row)
-            if not changes:
-                return respond(self._shown(row, viewer))
+            if not columns and custom is None:
+                return self._shown(row, viewer, held.now)
             judged = {path: row[path] for path in self.resource.access_paths() if path != "id"}
             try:
-                changed = await self.resource.detailed.updated(key, columns, judged, context(request))
+                changed = await self.resource.detailed.updated(key, columns, judged, context(request), custom)
             except IntegrityError as error:
                 raise self._conflict(error) from error
             if changed is not None:
-                return respond(self._shown(changed, viewer))
-            # Meanwhile somebody changed what it was judged by, or deleted it.
+                return self._shown(changed, viewer, held.now)
+            # Meanwhile somebody changed what it was judged by, or deleted it, or its custom fields are others now.
+            await held.refresh()
+
+    def _read(
+        self, body: Mapping[str, Any], viewer: Viewer, definitions: Definitions, row: Row | None, *, partial: bool
+    ) -> tuple[dict[str, Any], Changes | None]:
+        """What to store of a body, for a new record or the one in a row. Raises Invalid for all that is wrong."""
+        wrong: dict[str, list[str]] = {}
+        values: dict[str, Any] = {}
+        custom: Changes | None = None
+        try:
+            values = self.resource.read(body, partial=partial)
+        except Invalid as invalid:
+            wrong |= invalid.messages
+        try:
+            custom = self._custom(body, viewer, definitions, row, partial=partial)
+        except Invalid as invalid:
+            wrong |= invalid.messages
+        if wrong:
+            raise Invalid(wrong)
+        if self.resource.agree is not None:
+            self.resource.agree({**(self.resource.blank if row is None else row), **values}, row, viewer)
+        return values, custom
+
+    def _custom(
+        self, body: Mapping[str, Any], viewer: Viewer, definitions: Definitions, row: Row | None, *, partial: bool
+    ) -> Changes | None:
+        entity, given = self.resource.entity, body.get(COLUMN, {})
+        if not self.resource.customised or (row is not None and partial and COLUMN not in body):
+            return None
+        if row is None:
+            return definitions.new(entity, given, viewer)
+        changes = definitions.changed(entity, given, viewer, row[COLUMN], partial=partial)
+        return changes if changes.values else None
 
     async def _narrowed(self, given: Mapping[str, str], viewer: Viewer) -> Conditions:
         """The records the viewer may see, narrowed by the filters given."""
         conditions = Conditions()
         conditions.visible(viewer, self.resource.entity, self.resource.table)
+        if self.resource.sight is not None:
+            conditions.add(self.resource.sight.sql(viewer, self.resource.table))
         wrong: dict[str, list[str]] = {}
         for name, text in given.items():
             try:
@@ -177,17 +225,24 @@ class Records:
             raise Invalid(wrong)
         return columns
 
-    def _shown(self, row: Row, viewer: Viewer) -> dict[str, Any]:
-        return self.resource.show(row, viewer, listed=False)
+    def _shown(self, row: Row, viewer: Viewer, definitions: Definitions) -> dict[str, Any]:
+        shown = self.resource.show(row, viewer, listed=False)
+        if self.resource.customised:
+            shown[COLUMN] = definitions.show(self.resource.entity, row[COLUMN], viewer)
+        return shown
 
     def _conflict(self, error: IntegrityError) -> Invalid:
         """What to say when the database refuses a value that another record has, or that refers to one just gone."""
         cause = error.args[0] if error.args else None
-        column = re.search(r"\((\w+)\)=", getattr(cause, "detail", None) or "")
+        column = re.search(r"(\w+)\)=", getattr(cause, "detail", None) or "")
         for name, field in self.resource.writable.items():
             if column and field.column == column[1]:
                 taken = isinstance(cause, asyncpg.UniqueViolationError)
-                said = f"A {self.resource.entity} with this {name} already exists." if taken else "No such record."
+                said = (
+                    f"A {self.resource.entity.replace('_', ' ')} with this {name} already exists."
+                    if taken
+                    else "No such record."
+                )
                 return Invalid({name: [said]})
         return Invalid({NON_FIELD: ["The database does not accept these values together."]})
 

@@ -10,7 +10,19 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from hub import auth, connection_tokens, content_types, health, page, publish, sockets, timeline
+from hub import (
+    auth,
+    connection_tokens,
+    content_types,
+    custom_fields,
+    custom_groups,
+    custom_values,
+    health,
+    page,
+    publish,
+    sockets,
+    timeline,
+)
 from hub.centrifuge import api, emulation, http_stream, sse, stream, unidirectional, websocket
 from hub.errors import Handler
 from hub.history import AUDIT_TRAIL, FIELD_HISTORY
@@ -59,8 +71,38 @@ def records(resource: Resource) -> Iterator[Route]:
 async def root(request: web.Request) -> web.Response:
     """The lists under /api/v1/, by name."""
     plain = [route.path for route in ROUTES if route.method == "GET" and route.path.startswith("/api/v1/")]
-    lists = [path for path in plain if "{" not in path and path != "/api/v1/"]
+    lists = [path for path in plain if "{" not in path and path.count("/") == 4]
     return respond({path.split("/")[3]: str(request.url.origin().with_path(path)) for path in lists})
+
+
+def _custom_fields() -> Iterator[Route]:
+    """Custom fields, their groups, and their values as the original API has them."""
+    every, one = "/api/v1/custom-fields/", "/api/v1/custom-fields/{id:[0-9]+}/"
+    of, changing = custom_fields.RECORDS, custom_fields.changing
+    yield Route("GET", every, custom_fields.index, SIGNED_IN)
+    yield Route("POST", every, changing(of.create), SIGNED_IN)
+    yield Route("POST", f"{every}reorder/", changing(custom_fields.reorder), SIGNED_IN)
+    yield Route("GET", one, of.retrieve, SIGNED_IN)
+    yield Route("PUT", one, changing(of.put), SIGNED_IN)
+    yield Route("PATCH", one, changing(of.patch), SIGNED_IN)
+    yield Route("DELETE", one, changing(of.delete), SIGNED_IN)
+    yield Route("POST", f"{one}validate_value/", custom_fields.validate_value, SIGNED_IN)
+    every, one = "/api/v1/custom-field-groups/", "/api/v1/custom-field-groups/{id:[0-9]+}/"
+    yield Route("GET", every, custom_groups.index, SIGNED_IN)
+    yield Route("POST", every, custom_groups.create, SIGNED_IN)
+    yield Route("GET", one, custom_groups.retrieve, SIGNED_IN)
+    yield Route("PUT", one, custom_groups.put, SIGNED_IN)
+    yield Route("PATCH", one, custom_groups.patch, SIGNED_IN)
+    yield Route("DELETE", one, custom_groups.delete, SIGNED_IN)
+    every, one = "/api/v1/custom-field-values/", "/api/v1/custom-field-values/{id:[0-9]+}/"
+    yield Route("GET", every, custom_values.index, SIGNED_IN)
+    yield Route("POST", every, custom_values.create, SIGNED_IN)
+    yield Route("GET", f"{every}for_object/", custom_values.for_object, SIGNED_IN)
+    yield Route("POST", f"{every}bulk_update/", custom_values.bulk_update, SIGNED_IN)
+    yield Route("GET", one, custom_values.retrieve, SIGNED_IN)
+    yield Route("PUT", one, custom_values.update, SIGNED_IN)
+    yield Route("PATCH", one, custom_values.update, SIGNED_IN)
+    yield Route("DELETE", one, custom_values.delete, SIGNED_IN)
 
 
 ROUTES: tuple[Route, ...] = (
@@ -82,6 +124,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/timeline/", timeline.index, SIGNED_IN),
     Route("GET", "/api/v1/timeline/{entity_type}/{id:[0-9]+}/", timeline.of_record, SIGNED_IN),
     Route("GET", "/api/v1/content-types/", content_types.index, SIGNED_IN),
+    # custom fields
+    *_custom_fields(),
     # live
     Route("POST", "/api/v1/publish/", publish.publish, PUBLISHERS),
     Route("POST", "/api/v1/connection-token/", connection_tokens.connection, SIGNED_IN),

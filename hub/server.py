@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 import settings as settings_module
-from hub import configuration, errors, expiry, live, requests, routes
+from hub import configuration, definitions, errors, expiry, live, requests, routes
 from hub.access_log import AccessLog
 from hub.centrifuge.issuer import Issuer
 from hub.connection_tokens import ISSUER
@@ -27,9 +27,9 @@ from settings import Settings, SettingsError
 
 log = structlog.get_logger()
 
-#: Connections to Postgres of one node: for the ORM, and for plain SQL, of which waking the relay and hearing of rights
-#: hold one each.
-ORM_CONNECTIONS, POOL_CONNECTIONS = 10, 11
+#: Connections to Postgres of one node: for the ORM, and for plain SQL, of which waking the relay, hearing of
+#: rights and hearing of custom fields hold one each.
+ORM_CONNECTIONS, POOL_CONNECTIONS = 10, 12
 
 #: Connections the kernel holds until the node takes them: of a storm of clients that do not fit, each waits for seconds
 #: until it tries again.
@@ -51,6 +51,8 @@ def application(settings: Settings, pool: asyncpg.Pool) -> web.Application:
     app[VIEWERS] = Viewers(pool)
     app.on_response_prepare.append(errors.mark_begun)
     app.on_response_prepare.append(requests.name_response)
+    app[definitions.DEFINITIONS] = definitions.Held(pool)
+    app.cleanup_ctx.append(definitions.keep)
     app.cleanup_ctx.append(expiry.keep_removing)
     routes.add(app)
     return app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.contacts import Contact, ContactType, Salutation
 from models.opportunities import Opportunity
-from models.resources.kinds import SERIAL, Choice, Email, Moment, Object, Tags, Text, Url
+from models.resources.kinds import SERIAL, Choice, Email, Moment, Tags, Text, Url
 from models.resources.resource import (
     FILTERED,
     LISTED,
@@ -14,6 +14,7 @@ from models.resources.resource import (
     READ_ONLY,
     REQUIRED,
     Computed,
+    Custom,
     Dependent,
     Field,
     Reference,
@@ -57,7 +58,7 @@ CONTACTS = Resource(
         Field("twitter", Text(100)),
         Field("notes", Text()),
         Field("tags", Tags()),
-        Field("custom_fields", Object()),
+        Custom(),
         Reference("created_by", USERS, READ_ONLY),
         Field("created_at", Moment(), READ_ONLY | LISTED | ORDERED),
         Field("updated_at", Moment(), READ_ONLY | LISTED | ORDERED),

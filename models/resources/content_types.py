@@ -45,7 +45,9 @@ CONTENT_TYPES: dict[str, int] = {
 
 
 #: The kinds of records that can have custom fields, by number.
-CUSTOMISED = {CONTENT_TYPES[name]: name for name in (Entity.LEAD, Entity.CONTACT, Entity.OPPORTUNITY, Entity.TASK)}
+CUSTOMISED: dict[int, str] = {
+    CONTENT_TYPES[name]: name.value for name in (Entity.LEAD, Entity.CONTACT, Entity.OPPORTUNITY, Entity.TASK)
+}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.leads import Lead, LeadSource, LeadStatus, Priority
-from models.resources.kinds import SERIAL, Choice, Decimal, Email, Integer, Moment, Object, Tags, Text
+from models.resources.kinds import SERIAL, Choice, Decimal, Email, Integer, Moment, Tags, Text
 from models.resources.resource import (
     FILTERED,
     LISTED,
@@ -13,6 +13,7 @@ from models.resources.resource import (
     READ_ONLY,
     REQUIRED,
     Computed,
+    Custom,
     Field,
     Preset,
     Reference,
@@ -53,7 +54,7 @@ LEADS = Resource(
         Field("next_follow_up", Moment(), NULL),
         Field("notes", Text()),
         Field("tags", Tags()),
-        Field("custom_fields", Object()),
+        Custom(),
         Field("created_at", Moment(), READ_ONLY | LISTED | ORDERED),
         Field("updated_at", Moment(), READ_ONLY | LISTED | ORDERED),
         Field("converted_at", Moment(), READ_ONLY),
