@@ -6,6 +6,8 @@
       TokenNotValid  401   with code and messages
       Forbidden      403
       NotFound       404
+      Conflict       409
+      TooLarge       413
       KeyReused      422
       Unavailable    503   with Retry-After
     Invalid          400   {"field": ["message"], ...} or {"non_field_errors": ["message"]}
@@ -79,6 +81,12 @@ class NotFound(Refusal):
     """Not found."""
 
     status = 404
+
+
+class Conflict(Refusal):
+    """What is asked for does not go with the state the record is in."""
+
+    status = 409
 
 
 class TooLarge(Refusal):

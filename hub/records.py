@@ -24,10 +24,10 @@ from models.database import transaction
 from models.resources.conditions import Conditions
 from models.resources.custom.changes import COLUMN, Changes
 from models.resources.custom.definitions import Definitions
-from models.resources.kinds import SERIAL, Flag
+from models.resources.kinds import Flag
 from models.resources.mistakes import NON_FIELD, Invalid, Mistake
 from models.resources.resource import FILTERED, ORDERED, Reference, Resource
-from models.resources.selection import Row, Selection
+from models.resources.selection import Key, Row, Selection
 
 
 class Records:
@@ -89,8 +89,12 @@ class Records:
     async def retrieve(self, request: web.Request) -> web.Response:
         """One record."""
         viewer = request[VIEWER]
-        row = await self._readable(self.resource.detailed, _id(request), viewer)
+        row = await self.found(request)
         return respond(self._shown(row, viewer, request.app[DEFINITIONS].now))
+
+    async def found(self, request: web.Request) -> Row:
+        """The record in the URL, in detail. Raises NotFound if the caller may not read it."""
+        return await self._readable(self.resource.detailed, self._key(request), request[VIEWER])
 
     async def put(self, request: web.Request) -> web.Response:
         """Change a record; every required field must be there."""
@@ -102,7 +106,7 @@ class Records:
 
     async def delete(self, request: web.Request) -> web.Response:
         """Remove a record, and what cannot be without it. Forbidden if the caller may not remove all of that."""
-        key, viewer = _id(request), request[VIEWER]
+        key, viewer = self._key(request), request[VIEWER]
         async with transaction(context(request)):
             self._allow(Action.DELETE, await self._readable(self.resource.access, key, viewer, held=True), viewer)
             for one in self.resource.dependents:
@@ -114,9 +118,9 @@ class Records:
 
     async def _change(self, request: web.Request, *, partial: bool) -> web.Response:
         body = await read_object(request)
-        return respond(await self.change(request, _id(request), body, partial=partial))
+        return respond(await self.change(request, self._key(request), body, partial=partial))
 
-    async def change(self, request: web.Request, key: int, body: Mapping[str, Any], *, partial: bool) -> dict[str, Any]:
+    async def change(self, request: web.Request, key: Key, body: Mapping[str, Any], *, partial: bool) -> dict[str, Any]:
         """The record with the changes in a body made by the caller, as they may see it."""
         viewer, held = request[VIEWER], request.app[DEFINITIONS]
         changes = not body.keys().isdisjoint(self.resource.settable)
@@ -197,7 +201,7 @@ class Records:
             raise Invalid(wrong)
         return conditions
 
-    async def _readable(self, what: Selection, key: int, viewer: Viewer, *, held: bool = False) -> Row:
+    async def _readable(self, what: Selection, key: Key, viewer: Viewer, *, held: bool = False) -> Row:
         """A record as one of the resource's selections has it. Raises NotFound if the viewer may not read it."""
         row = await what.one(key, held=held)
         if row is None or not self.resource.seen(row, "", viewer):
@@ -225,6 +229,14 @@ class Records:
             raise Invalid(wrong)
         return columns
 
+    def _key(self, request: web.Request) -> Key:
+        """The record's id in the URL. Raises NotFound for what can be none."""
+        try:
+            key: Key = self.resource.key.read_text(request.match_info["id"])
+        except Mistake:
+            raise NotFound from None
+        return key
+
     def _shown(self, row: Row, viewer: Viewer, definitions: Definitions) -> dict[str, Any]:
         shown = self.resource.show(row, viewer, listed=False)
         if self.resource.customised:
@@ -251,11 +263,3 @@ async def _find(field: Reference, key: int, viewer: Viewer) -> None:
     """Raise Mistake unless the record referred to is there for the viewer."""
     if not await field.to.readable(key, viewer):
         raise Mistake(f"There is no {field.to.entity} {key}.")
-
-
-def _id(request: web.Request) -> int:
-    """The record's id in the URL. Raises NotFound for a number no record can have."""
-    try:
-        return SERIAL.read_text(request.match_info["id"])
-    except Mistake:
-        raise NotFound from None

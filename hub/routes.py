@@ -18,6 +18,7 @@ from hub import (
     custom_groups,
     custom_values,
     health,
+    jobs,
     page,
     publish,
     sockets,
@@ -126,6 +127,11 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/content-types/", content_types.index, SIGNED_IN),
     # custom fields
     *_custom_fields(),
+    # long work
+    Route("GET", "/api/v1/jobs/", jobs.RECORDS.index, SIGNED_IN),
+    Route("GET", "/api/v1/jobs/{id}/", jobs.RECORDS.retrieve, SIGNED_IN),
+    Route("POST", "/api/v1/jobs/{id}/cancel/", jobs.cancel, SIGNED_IN),
+    Route("POST", "/api/v1/jobs/{id}/resume/", jobs.resume, SIGNED_IN),
     # live
     Route("POST", "/api/v1/publish/", publish.publish, PUBLISHERS),
     Route("POST", "/api/v1/connection-token/", connection_tokens.connection, SIGNED_IN),

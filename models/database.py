@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -20,6 +21,7 @@ from tortoise.backends.base.client import (
 )
 from tortoise.connection import get_connections
 from tortoise.context import TortoiseContext, get_current_context, require_context
+from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
 from models.waking import Waker
@@ -46,6 +48,7 @@ APPLICATION = "switchboard"
 #: whose JSON is that parameter. Capture comes after the last row was returned.
 UNDER = "set_config('hub.context', ${}, true)"
 
+_through: ContextVar[asyncpg.Connection | None] = ContextVar("through", default=None)
 _wakers: WeakKeyDictionary[TortoiseContext, Waker] = WeakKeyDictionary()
 
 
@@ -161,13 +164,37 @@ async def transaction(context: Context) -> AsyncIterator[BaseDBAsyncClient]:
 async def execute(sql: str, values: Sequence[Any], *, changes: bool = False) -> list[dict[str, Any]]:
     """The rows of a plain statement, in the transaction that is open here or else in one of its own.
 
-    One that `changes` something stands for itself (`UNDER`), and wakes on its commit as `transaction` does.
+    One that `changes` something stands for itself (`UNDER`), and wakes on its commit as `transaction` does. Raises
+    IntegrityError for what the database does not accept.
     """
+    if (connection := _through.get()) is not None:
+        try:
+            return [dict(row) for row in await connection.fetch(sql, *values)]
+        except asyncpg.IntegrityConstraintViolationError as error:
+            raise IntegrityError(error) from error
     client = get_connections().get("default")
     rows = await client.execute_query_dict(sql, list(values))
     if changes and not isinstance(client, TransactionalDBClient):
         _wake()
     return rows
+
+
+@contextmanager
+def through(connection: asyncpg.Connection) -> Iterator[None]:
+    """Statements of `execute` run on this connection, in its transaction, rather than on one of the ORM's."""
+    token = _through.set(connection)
+    try:
+        yield
+    finally:
+        _through.reset(token)
+
+
+@asynccontextmanager
+async def savepoint() -> AsyncIterator[None]:
+    """All or nothing of what is executed inside, in the transaction that is open here or else in one of its own."""
+    connection = _through.get()
+    async with in_transaction("default") if connection is None else connection.transaction():
+        yield
 
 
 def _wake() -> None:

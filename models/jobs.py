@@ -1,15 +1,57 @@
-"""Jobs: long work done as a chain of short steps."""
+"""Jobs: long work done as a chain of short steps.
+
+A job is a row and, in the same transaction, the command for its first step; each step writes the command for the next.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
+import orjson
 from tortoise import fields
 from tortoise.models import Model
 
-from models import columns
+from models import columns, database
+from models.database import Context
 from models.users import User
+
+#: The topic of commands.
+COMMANDS = "crm.commands"
+#: The type of a command: do this step of that job.
+STEP = "job.step"
+
+START = """
+WITH job AS (
+    INSERT INTO jobs (kind, parameters, total, context, created_by_id) VALUES ($1, $2, $3, $4, $5) RETURNING *
+), command AS (
+    INSERT INTO events (topic, key, type, subject, data, context)
+    SELECT '{topic}', id, '{type}', 'job:' || id, jsonb_build_object('job', id, 'step', step), context FROM job
+)
+SELECT id FROM job
+"""
+
+# What was set aside as a dead event is settled with it: the step will be done.
+RESUME = """
+WITH job AS (
+    UPDATE jobs SET status = 'running', error = '', finished_at = NULL, updated_at = now()
+    WHERE id = $1 AND status = 'failed' RETURNING *
+), settled AS (
+    UPDATE dead_events SET retried_at = now()
+    WHERE agent = 'jobs' AND retried_at IS NULL AND key IN (SELECT id::text FROM job)
+), command AS (
+    INSERT INTO events (topic, key, type, subject, data, context)
+    SELECT '{topic}', id, '{type}', 'job:' || id, jsonb_build_object('job', id, 'step', step), context FROM job
+)
+SELECT id FROM job
+"""
+
+CANCEL = """
+UPDATE jobs SET status = 'cancelled', finished_at = now(), updated_at = now()
+WHERE id = $1 AND status IN ('pending', 'running', 'failed') RETURNING id
+"""
 
 
 class JobStatus(StrEnum):
@@ -24,7 +66,11 @@ class JobStatus(StrEnum):
 
 
 class Job(Model):
-    """One job. `step` is the number of the step to do next; a command for any other step does nothing."""
+    """One job. `step` is the number of the step to do next; a command for any other step does nothing.
+
+    `parameters` are what was asked for, `state` is what one step leaves for the next, `result` what came of it.
+    `context` says who began it, from where and by which request: all its changes are captured under that.
+    """
 
     id: Any = columns.key()
     kind = fields.CharField(max_length=50)
@@ -34,7 +80,9 @@ class Job(Model):
     done: int = columns.number()
     failed: int = columns.number()
     parameters: Any = columns.mapping()
+    state: Any = columns.mapping()
     result: Any = columns.mapping()
+    context: Any = columns.mapping()
     error: str = columns.prose()
     created_by: fields.ForeignKeyNullableRelation[User] = fields.ForeignKeyField(
         "models.User", related_name="jobs", null=True, on_delete=fields.SET_NULL, db_index=True
@@ -46,3 +94,21 @@ class Job(Model):
     class Meta:
         table = "jobs"
         constraints = (columns.one_of("jobs", "status", JobStatus),)
+
+
+async def start(kind: str, parameters: Mapping[str, Any], context: Context, *, total: int = 0) -> UUID:
+    """Begin a job of this kind, in the transaction that is open here or else in one of its own; returns its id."""
+    sql = START.format(topic=COMMANDS, type=STEP)
+    values = [kind, orjson.dumps(parameters).decode(), total, context.json(), context.actor]
+    (row,) = await database.execute(sql, values, changes=True)
+    return UUID(str(row["id"]))
+
+
+async def resume(id: UUID) -> bool:
+    """Go on with a failed job where it stopped; whether there was such a one."""
+    return bool(await database.execute(RESUME.format(topic=COMMANDS, type=STEP), [id], changes=True))
+
+
+async def cancel(id: UUID) -> bool:
+    """End a job before its next step; whether there was one to end. What it has done stays done."""
+    return bool(await database.execute(CANCEL, [id]))

@@ -65,6 +65,10 @@ class Agent:
     publishes: bool = False
     #: Seconds it waits after a first event for others, so that they share a transaction.
     linger: float = 0.0
+    #: Events in one transaction at most.
+    batch: int = BATCH
+    #: What else follows when an event of it is set aside, in the same transaction.
+    buried: Callable[[asyncpg.Connection, Event], Awaitable[None]] | None = None
 
     @property
     def topic_names(self) -> list[str]:
@@ -179,7 +183,7 @@ class Runtime:
         while goals.numbers:
             async with self._turn:
                 try:
-                    await self._step(goals, room=1 if singly else BATCH, bury=singly > 0)
+                    await self._step(goals, room=1 if singly else self.agent.batch, bury=singly > 0)
                 except LogMismatch:
                     raise
                 except Exception as error:
@@ -298,5 +302,7 @@ class Runtime:
                 if not failures.is_of_the_event(error):
                     raise
                 await failures.bury(connection, self.agent.name, event, error, quiet=event.id in quiet)
+                if self.agent.buried is not None:
+                    await self.agent.buried(connection, event)
                 buried += 1
         return buried

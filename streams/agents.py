@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from streams import jobs
 from streams.agent import Agent
 from streams.audit import AUDIT
 from streams.live import LIVE
 from streams.notifications import NOTIFICATIONS
+from streams.steps import Step
 from streams.timeline import TIMELINE
 
-AGENTS = {agent.name: agent for agent in (AUDIT, TIMELINE, LIVE, NOTIFICATIONS)}
+#: The kinds of jobs, and the step of each.
+KINDS: Mapping[str, Step] = {}
+
+AGENTS = {agent.name: agent for agent in (AUDIT, TIMELINE, LIVE, NOTIFICATIONS, jobs.agent(KINDS))}
 
 
 class UnknownAgent(Exception):

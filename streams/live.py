@@ -27,6 +27,10 @@ ENTITIES = frozenset({"lead", "contact", "opportunity", "task"})
 #: Columns whose users are told of every change of the record.
 CONCERNED = ("owner_id", "assigned_to_id", "created_by_id")
 
+#: The source of what jobs change. A job tells of itself on `activity`; its single changes are told on the channels of
+#: their records only, where somebody may have been looking before.
+JOB = "job"
+
 #: Followers of one record who are told.
 MOST_FOLLOWERS = 100
 
@@ -106,6 +110,11 @@ async def _public(
 def _of_change(change: Change, known: Images, public: Public) -> Iterator[NewEvent]:
     subject = change.event.subject
     audience = access.audience(change.entity, change.row)
+    if change.event.context.get("source") == JOB:
+        if change.action != "created":
+            yield frames.publication(subject, subject, frames.update(change), audience)
+        yield from _lost(change, audience, public)
+        return
     item = frames.activity(
         change.event,
         changes.actor_image(known, change.event),
@@ -118,10 +127,15 @@ def _of_change(change: Change, known: Images, public: Public) -> Iterator[NewEve
     )
     yield frames.publication(frames.ACTIVITY, subject, {"type": "activity_created", "activity": item}, audience)
     yield from _tell(subject, [change.row], frames.update(change), audience, public)
+    yield from _lost(change, audience, public)
+
+
+def _lost(change: Change, audience: Audience, public: Public) -> Iterator[NewEvent]:
+    """The notice for those who could see the record before and no longer may."""
     if change.before is not None and change.after is not None:
         lost = access.audience(change.entity, change.before).minus(audience)
         if not lost.nobody:
-            yield from _tell(subject, [change.before], frames.gone(change), lost, public)
+            yield from _tell(change.event.subject, [change.before], frames.gone(change), lost, public)
 
 
 def _tell(

@@ -54,7 +54,8 @@ async def run(settings: Settings, names: Iterable[str] | None = None) -> None:
     """
     agents = registry.chosen(names or ())
     opened = database.pool(settings.database_url, size=len(agents) + 4, session=SESSION)
-    async with opened as pool, Waker(pool) as waker:
+    # The ORM writes the SQL of records that jobs look at; connections are those of the pool.
+    async with database.orm(settings.database_url, size=1), opened as pool, Waker(pool) as waker:
         await logs.ensure(settings, pool)
         relay = Relay(settings)
 

@@ -21,7 +21,7 @@ TOUCHED = ("crm_custom_fields", "crm_custom_field_groups")
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0004_rights")]  # noqa: RUF012
+    dependencies = [("models", "0007_jobs")]  # noqa: RUF012
     operations = [  # noqa: RUF012
         ops.CreateModel(
             name='CustomField',

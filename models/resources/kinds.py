@@ -14,6 +14,7 @@ from decimal import Decimal as Number
 from enum import StrEnum
 from typing import Any, Protocol
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from models.resources.mistakes import Mistake
 
@@ -48,6 +49,22 @@ class Integer:
 
 #: Keys of records with serial numbers.
 SERIAL = Integer(1, 2**63 - 1)
+
+
+@dataclass(frozen=True)
+class Uuid:
+    """A UUID, as text."""
+
+    def read(self, value: object) -> UUID:
+        if not isinstance(value, str):
+            raise Mistake("Must be a UUID.")
+        return self.read_text(value)
+
+    def read_text(self, text: str) -> UUID:
+        try:
+            return UUID(text)
+        except ValueError:
+            raise Mistake("Must be a UUID.") from None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from tortoise.models import Model
 from models.access import Action, Viewer, may
 from models.resources.kinds import SERIAL, Choice, Kind, Text
 from models.resources.mistakes import Invalid, Mistake
-from models.resources.selection import Row, Selection
+from models.resources.selection import Key, Row, Selection
 from models.wire import dump
 
 
@@ -231,6 +231,8 @@ class Resource:
     #: What a reference to it shows as `<name>_name`.
     called: Computed
     fields: tuple[Part, ...]
+    #: What kind of value its ids are.
+    key: Kind = SERIAL
     #: The reference that is set to whoever creates the record.
     author: str | None = None
     presets: tuple[Preset, ...] = ()
@@ -364,7 +366,7 @@ class Resource:
             return False
         return self.shared or may(viewer, Action.READ, self.entity, one)
 
-    async def readable(self, key: int, viewer: Viewer) -> bool:
+    async def readable(self, key: Key, viewer: Viewer) -> bool:
         """Whether there is a record with this id that the viewer may read."""
         row = await self.access.one(key)
         return row is not None and self.seen(row, "", viewer)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
+from uuid import UUID
 
 from tortoise.fields import Field
 from tortoise.models import Model
@@ -19,6 +20,8 @@ from models.database import Context
 from models.resources.custom.changes import COLUMN, LATEST, Changes
 
 Row = Mapping[str, Any]
+#: The id of a row.
+Key = int | UUID
 
 
 class Selection:
@@ -28,7 +31,7 @@ class Selection:
         self._model = model
         self._paths = tuple(paths)
 
-    async def one(self, key: int, *, held: bool = False) -> Row | None:
+    async def one(self, key: Key, *, held: bool = False) -> Row | None:
         """The row with this id, None if there is none; `held` keeps others from changing it in this transaction."""
         rows = await self._of(f'SELECT * FROM "{self._table}" WHERE id = $1{" FOR UPDATE" * held}', [key])
         return rows[0] if rows else None
@@ -64,7 +67,7 @@ class Selection:
         return rows[0] if rows else None
 
     async def updated(
-        self, key: int, columns: Row, known: Row, context: Context, custom: Changes | None = None
+        self, key: Key, columns: Row, known: Row, context: Context, custom: Changes | None = None
     ) -> Row | None:
         """The row with these columns changed, None if `known` is not what stands there or its custom fields are not
         by the latest definitions. Raises IntegrityError.

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from models.access import Audience, Role, Viewer
+from models.database import Context, change
 from streams.live import LIVE
 from tests.streams.story import Story
 
@@ -133,3 +134,18 @@ async def test_users_and_settings_are_not_published(story: Story) -> None:
     await _ready(story)
     await story.follow(LIVE)
     assert (await _published(story)).rows == []
+
+
+async def test_what_a_job_changes_is_told_where_somebody_may_look_only(story: Story) -> None:
+    ada, bob, *_ = await _ready(story)
+    lead = await story.lead("Zoe", actor=ada)
+    await story.follow(LIVE)
+    last = (await _published(story)).rows[-1]["id"]
+    async with change(story.pool, Context(actor=ada, source="job")) as connection:
+        await connection.execute("INSERT INTO crm_leads (first_name, last_name, email) VALUES ('N', 'N', 'n@e.org')")
+        await connection.execute("UPDATE crm_leads SET assigned_to_id = $1 WHERE id = $2", bob, lead)
+    await story.follow(LIVE)
+
+    frames = await _published(story, since=last)
+    assert [row["key"] for row in frames.rows] == [f"lead:{lead}", f"lead:{lead}"]
+    assert [frame["type"] for frame in frames.on(f"lead:{lead}")] == ["lead_update", "lead_gone"]
