@@ -7,7 +7,7 @@ and manager. The rows are derived by the agent `audit`, a moment after the chang
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -15,14 +15,18 @@ import orjson
 from aiohttp import web
 
 from hub import pages
+from hub.definitions import DEFINITIONS
 from hub.errors import NotFound
 from hub.keys import POOL
 from hub.requests import VIEWER
 from hub.responses import respond
+from models.access import Viewer
 from models.audit import AuditAction
 from models.resources.catalogue import RESOURCES
 from models.resources.conditions import Conditions
-from models.resources.content_types import CONTENT_TYPES, ContentType, Entity
+from models.resources.content_types import CONTENT_TYPES, ContentType
+from models.resources.custom import past
+from models.resources.custom.definitions import Definitions
 from models.resources.kinds import SERIAL, Choice, Kind, Text
 from models.resources.mistakes import Invalid
 from models.resources.selection import Row
@@ -43,6 +47,10 @@ class History:
     #: Whether `model` and `object_id` only go together.
     paired: bool = False
     dated: bool = False
+    #: The column with a field's name, if a row is about one field.
+    named: str = ""
+    #: Columns that show values of custom fields, and what cuts them down to those the viewer sees.
+    cut: Mapping[str, Callable[[Definitions, Viewer, str, str], str]] = field(default_factory=dict)
 
     async def index(self, request: web.Request) -> web.Response:
         """A page of it, newest first."""
@@ -79,11 +87,19 @@ class History:
     def _readable(self, request: web.Request) -> Conditions:
         conditions = Conditions()
         conditions.readable(request[VIEWER], "h.object_type", "h.object_id", RESOURCES.values())
+        if self.named:
+            now = request.app[DEFINITIONS].now
+            conditions.add(past.seen_names(now, request[VIEWER], "h.object_type", f"h.{self.named}"))
         return conditions
 
     async def _rows(self, request: web.Request, conditions: Conditions, tail: str) -> list[dict[str, Any]]:
+        now, viewer = request.app[DEFINITIONS].now, request[VIEWER]
+        cut = "".join(
+            f", {seen(now, viewer, 'h.object_type', f'h.{column}')} AS seen_{column}"
+            for column, seen in self.cut.items()
+        )
         rows = await request.app[POOL].fetch(
-            f"""SELECT h.*, u.first_name, u.last_name, u.username
+            f"""SELECT h.*{cut}, u.first_name, u.last_name, u.username
                 FROM {self.table} h LEFT JOIN crm_users u ON u.id = h.{self.user}
                 WHERE {conditions.sql} {tail}""",
             *conditions.values,
@@ -108,9 +124,9 @@ def _audit_record(row: Row) -> dict[str, Any]:
         "object_repr": row["object_repr"],
         "action": row["action"],
         "description": row["description"],
-        "changes": orjson.Fragment(row["changes"]),
-        "old_values": orjson.Fragment(row["old_values"]),
-        "new_values": orjson.Fragment(row["new_values"]),
+        "changes": orjson.Fragment(row["seen_changes"]),
+        "old_values": orjson.Fragment(row["seen_old_values"]),
+        "new_values": orjson.Fragment(row["seen_new_values"]),
         "ip_address": row["ip_address"],
         "user_agent": row["user_agent"],
         "request_id": row["request_id"],
@@ -139,7 +155,7 @@ def _field_change(row: Row) -> dict[str, Any]:
 
 _RECORD: Mapping[str, tuple[str, Kind]] = {
     "content_type": ("h.object_type", ContentType()),
-    "model": ("h.object_type", Choice(Entity)),
+    "model": ("h.object_type", ContentType()),
     "object_id": ("h.object_id", Text(255)),
 }
 
@@ -150,6 +166,7 @@ AUDIT_TRAIL = History(
     show=_audit_record,
     user="user_id",
     dated=True,
+    cut={"changes": past.seen_changes, "old_values": past.seen_values, "new_values": past.seen_values},
 )
 
 FIELD_HISTORY = History(
@@ -159,4 +176,5 @@ FIELD_HISTORY = History(
     show=_field_change,
     user="changed_by_id",
     paired=True,
+    named="field_name",
 )

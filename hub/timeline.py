@@ -10,6 +10,7 @@ import orjson
 from aiohttp import web
 
 from hub import pages
+from hub.definitions import DEFINITIONS
 from hub.errors import Refusal
 from hub.keys import POOL
 from hub.pages import Page
@@ -18,6 +19,8 @@ from hub.responses import respond
 from models.access import Role, Viewer
 from models.resources.catalogue import RESOURCES
 from models.resources.conditions import Conditions
+from models.resources.custom import past
+from models.resources.custom.definitions import Definitions
 from models.resources.kinds import SERIAL, Choice, Integer, Kind, Text
 from models.resources.mistakes import Invalid, Mistake
 from models.resources.selection import Row
@@ -63,7 +66,7 @@ async def index(request: web.Request) -> web.Response:
     conditions.during(given, "t.occurred_at")
     if "activity_types" in given:
         conditions.add("t.type = ANY({})", _types(given["activity_types"]))
-    count, rows = await _read(request.app[POOL], conditions, page)
+    count, rows = await _read(request.app[POOL], conditions, page, _seen(request.app[DEFINITIONS].now, request[VIEWER]))
     page.within(count)
     return respond(page.envelope(request.url, count, [_item(row) for row in rows]))
 
@@ -75,16 +78,19 @@ async def of_record(request: web.Request) -> web.Response:
         key = SERIAL.read_text(request.match_info["id"])
     except Mistake:
         raise NoTimeline from None
-    return respond(await record(request.app[POOL], request[VIEWER], request.match_info["entity_type"], key, page))
+    now, entity = request.app[DEFINITIONS].now, request.match_info["entity_type"]
+    return respond(await record(request.app[POOL], now, request[VIEWER], entity, key, page))
 
 
-async def record(pool: asyncpg.Pool, viewer: Viewer, entity: str, key: int, page: Page) -> dict[str, Any]:
+async def record(
+    pool: asyncpg.Pool, definitions: Definitions, viewer: Viewer, entity: str, key: int, page: Page
+) -> dict[str, Any]:
     """What happened to one record. Raises NoTimeline if the viewer may not read it."""
     resource = RESOURCES.get(entity)
     there = resource is not None and await resource.readable(key, viewer)
     conditions = Conditions()
     conditions.add("t.entity_type = {} AND t.entity_id = {}", entity, str(key))
-    count, rows = await _read(pool, conditions, page)
+    count, rows = await _read(pool, conditions, page, _seen(definitions, viewer))
     deleted_yet_known = count > 0 and viewer.role in (Role.ADMIN, Role.MANAGER)
     if not there and not deleted_yet_known:
         raise NoTimeline
@@ -92,11 +98,18 @@ async def record(pool: asyncpg.Pool, viewer: Viewer, entity: str, key: int, page
     return {"entity_type": entity, "entity_id": key, "count": count, "timeline": items}
 
 
-async def _read(pool: asyncpg.Pool, conditions: Conditions, page: Page) -> tuple[int, Any]:
+def _seen(now: Definitions, viewer: Viewer) -> str:
+    """The columns that show values of custom fields, with those the viewer sees."""
+    cut = {"changes": past.seen_changes, "old_values": past.seen_values, "new_values": past.seen_values}
+    return ", ".join(f"{seen(now, viewer, 't.entity_type', f't.{name}')} AS seen_{name}" for name, seen in cut.items())
+
+
+async def _read(pool: asyncpg.Pool, conditions: Conditions, page: Page, seen: str) -> tuple[int, Any]:
     async with pool.acquire() as connection:
         count = await connection.fetchval(f"SELECT count(*) FROM timeline t WHERE {conditions.sql}", *conditions.values)
         rows = await connection.fetch(
-            f"SELECT t.* FROM timeline t WHERE {conditions.sql} {NEWEST_FIRST} LIMIT {page.size} OFFSET {page.offset}",
+            f"SELECT t.*, {seen} FROM timeline t WHERE {conditions.sql} {NEWEST_FIRST}"
+            f" LIMIT {page.size} OFFSET {page.offset}",
             *conditions.values,
         )
     return count, rows
@@ -130,7 +143,7 @@ def _item(row: Row) -> dict[str, Any]:
         "entity_id": _number(row["entity_id"]),
         "entity_name": row["entity_name"],
         "user": user,
-        **_details(row, "metadata", "changes", "old_values", "new_values"),
+        **_details(row, metadata="metadata", **{n: f"seen_{n}" for n in ("changes", "old_values", "new_values")}),
         "timestamp": row["occurred_at"],
     }
 
@@ -139,7 +152,7 @@ def _item_of_record(row: Row) -> dict[str, Any]:
     return {
         **_what(row),
         "user": row["user_name"] or SYSTEM,
-        **_details(row, "metadata", "changes"),
+        **_details(row, metadata="metadata", changes="seen_changes"),
         "timestamp": row["occurred_at"],
     }
 
@@ -153,9 +166,9 @@ def _what(row: Row) -> dict[str, Any]:
     }
 
 
-def _details(row: Row, *names: str) -> dict[str, Any]:
-    """The JSON columns that say something."""
-    return {name: orjson.Fragment(row[name]) for name in names if row[name] not in (None, "{}")}
+def _details(row: Row, **columns: str) -> dict[str, Any]:
+    """The JSON columns that say something, by what they are called on the wire."""
+    return {name: orjson.Fragment(row[one]) for name, one in columns.items() if row[one] not in (None, "{}")}
 
 
 def _number(text: str) -> int | str:

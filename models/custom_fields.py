@@ -151,6 +151,30 @@ CREATE FUNCTION hub_merged(old jsonb, changes jsonb) RETURNS jsonb LANGUAGE sql 
     SELECT (old || changes) - ARRAY(SELECT key FROM jsonb_each(changes) WHERE value = 'null')
 $$
 """,
+    """
+CREATE FUNCTION hub_only(given jsonb, names text[]) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(jsonb_object_agg(key, value), '{}')
+    FROM jsonb_each(CASE jsonb_typeof(given) WHEN 'object' THEN given ELSE '{}' END) WHERE key = ANY (names)
+$$
+""",
+    # A record's values, as history has them, with these custom fields alone.
+    """
+CREATE FUNCTION hub_seen_values(given jsonb, names text[]) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN given ? 'custom_fields'
+        THEN given || jsonb_build_object('custom_fields', hub_only(given -> 'custom_fields', names)) ELSE given END
+$$
+""",
+    # The same of changes {"field": {"old", "new"}}; custom fields go when none of these has changed.
+    """
+CREATE FUNCTION hub_seen_changes(given jsonb, names text[]) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN NOT given ? 'custom_fields' THEN given
+        WHEN hub_only(given #> '{custom_fields,old}', names) = hub_only(given #> '{custom_fields,new}', names)
+        THEN given - 'custom_fields'
+        ELSE given || jsonb_build_object('custom_fields', jsonb_build_object(
+            'old', hub_only(given #> '{custom_fields,old}', names),
+            'new', hub_only(given #> '{custom_fields,new}', names))) END
+$$
+""",
 )
 
 TRIGGERS = (
