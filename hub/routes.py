@@ -16,6 +16,7 @@ from hub import (
     content_types,
     custom_fields,
     custom_groups,
+    custom_rewrites,
     custom_values,
     health,
     jobs,
@@ -84,9 +85,11 @@ def _custom_fields() -> Iterator[Route]:
     yield Route("POST", every, changing(of.create), SIGNED_IN)
     yield Route("POST", f"{every}reorder/", changing(custom_fields.reorder), SIGNED_IN)
     yield Route("GET", one, of.retrieve, SIGNED_IN)
-    yield Route("PUT", one, changing(of.put), SIGNED_IN)
-    yield Route("PATCH", one, changing(of.patch), SIGNED_IN)
-    yield Route("DELETE", one, changing(of.delete), SIGNED_IN)
+    yield Route("PUT", one, changing(custom_rewrites.put), SIGNED_IN)
+    yield Route("PATCH", one, changing(custom_rewrites.patch), SIGNED_IN)
+    yield Route("DELETE", one, custom_rewrites.delete, SIGNED_IN)
+    yield Route("POST", f"{one}rename_option/", custom_rewrites.rename_option, SIGNED_IN)
+    yield Route("POST", f"{one}change_type/", custom_rewrites.change_type, SIGNED_IN)
     yield Route("POST", f"{one}validate_value/", custom_fields.validate_value, SIGNED_IN)
     every, one = "/api/v1/custom-field-groups/", "/api/v1/custom-field-groups/{id:[0-9]+}/"
     yield Route("GET", every, custom_groups.index, SIGNED_IN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from streams import jobs
+from streams import custom_fields, jobs
 from streams.agent import Agent
 from streams.audit import AUDIT
 from streams.live import LIVE
@@ -13,7 +13,7 @@ from streams.steps import Step
 from streams.timeline import TIMELINE
 
 #: The kinds of jobs, and the step of each.
-KINDS: Mapping[str, Step] = {}
+KINDS: Mapping[str, Step] = {"custom_field": custom_fields.rewrite}
 
 AGENTS = {agent.name: agent for agent in (AUDIT, TIMELINE, LIVE, NOTIFICATIONS, jobs.agent(KINDS))}
 

@@ -1,0 +1,22 @@
+"""The steps of a job that changes a custom field together with the values many records have of it."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from models.resources.custom.rewriting import Rewriting
+from streams.steps import Progress, Work
+
+#: Records that one step changes.
+CHUNK = 1_000
+
+
+async def rewrite(connection: asyncpg.Connection, work: Work) -> Progress:
+    """Rewrite the next records; when there are no more, give the field its new definition."""
+    rewriting = Rewriting.of(work.parameters)
+    last, changed, lost = await rewriting.chunk(work.state.get("after", 0), CHUNK)
+    result = {"changed": work.result.get("changed", 0) + changed, "lost": work.result.get("lost", 0) + lost}
+    if last is None:
+        await rewriting.finish()
+        return Progress(finished=True, result=result)
+    return Progress(finished=False, done=changed, state={"after": last}, result=result)
