@@ -1,4 +1,4 @@
-"""Removing what is past its time: idempotency keys after a day, refresh tokens after their expiry."""
+"""Removing what is past its time: idempotency keys after a day, refresh tokens after their expiry, unused files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import asyncpg
 import structlog
 from aiohttp import web
 
+from hub import files
 from hub.errors import unavailable
 from hub.keys import POOL
 
@@ -36,6 +37,7 @@ async def keep_removing(app: web.Application) -> AsyncIterator[None]:
         while True:
             try:
                 await remove_expired(app[POOL])
+                await files.sweep(app[POOL], app[files.BLOBS])
             except Exception as error:
                 if not unavailable(error):
                     raise

@@ -20,8 +20,9 @@ from hub.errors import Forbidden, NotFound
 from hub.requests import VIEWER, context, parse_object, read_object
 from hub.responses import respond
 from models.access import Action, Viewer, may
-from models.database import transaction
+from models.database import Context, transaction
 from models.resources.conditions import Conditions
+from models.resources.custom.attaching import attach
 from models.resources.custom.changes import COLUMN, Changes
 from models.resources.custom.definitions import Definitions
 from models.resources.kinds import Flag
@@ -73,7 +74,7 @@ class Records:
                 if not may(viewer, Action.CREATE, self.resource.entity, columns):
                     raise Forbidden
                 try:
-                    row = await self.resource.detailed.inserted(columns, context(request), custom)
+                    row = await self._inserted(columns, context(request), custom, viewer)
                 except IntegrityError as error:
                     raise self._conflict(error) from error
                 if row is not None:
@@ -138,13 +139,33 @@ class Records:
                 return self._shown(row, viewer, held.now)
             judged = {path: row[path] for path in self.resource.access_paths() if path != "id"}
             try:
-                changed = await self.resource.detailed.updated(key, columns, judged, context(request), custom)
+                changed = await self._updated(key, columns, judged, context(request), custom, viewer)
             except IntegrityError as error:
                 raise self._conflict(error) from error
             if changed is not None:
                 return self._shown(changed, viewer, held.now)
             # Meanwhile somebody changed what it was judged by, or deleted it, or its custom fields are others now.
             await held.refresh()
+
+    async def _inserted(self, columns: Row, context: Context, custom: Changes | None, viewer: Viewer) -> Row | None:
+        if custom is None or not custom.files:
+            return await self.resource.detailed.inserted(columns, context, custom)
+        async with transaction(context):
+            row = await self.resource.detailed.inserted(columns, context, custom)
+            if row is not None:
+                await attach(custom.files, self.resource.entity, row["id"], viewer)
+        return row
+
+    async def _updated(
+        self, key: Key, columns: Row, known: Row, context: Context, custom: Changes | None, viewer: Viewer
+    ) -> Row | None:
+        if custom is None or not custom.files:
+            return await self.resource.detailed.updated(key, columns, known, context, custom)
+        async with transaction(context):
+            row = await self.resource.detailed.updated(key, columns, known, context, custom)
+            if row is not None:
+                await attach(custom.files, self.resource.entity, row["id"], viewer)
+        return row
 
     def _read(
         self, body: Mapping[str, Any], viewer: Viewer, definitions: Definitions, row: Row | None, *, partial: bool

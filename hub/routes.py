@@ -18,6 +18,7 @@ from hub import (
     custom_groups,
     custom_rewrites,
     custom_values,
+    files,
     health,
     jobs,
     page,
@@ -42,6 +43,8 @@ PUBLIC = Who(signed_in=False)
 SIGNED_IN = Who()
 #: Signed in as well, but a socket looks at its token itself: browsers can only put it elsewhere.
 BY_TOKEN = Who(signed_in=False, lasting=True)
+#: Signed in, and as long as the caller's line takes.
+AT_LEISURE = Who(lasting=True)
 #: Whoever has the key of the server API, which looks at it itself.
 BY_KEY = Who(signed_in=False, lasting=True)
 #: Goes on while Postgres is away, and has its own patience with Kafka.
@@ -128,6 +131,10 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/timeline/", timeline.index, SIGNED_IN),
     Route("GET", "/api/v1/timeline/{entity_type}/{id:[0-9]+}/", timeline.of_record, SIGNED_IN),
     Route("GET", "/api/v1/content-types/", content_types.index, SIGNED_IN),
+    # files
+    Route("POST", "/api/v1/files/", files.upload, AT_LEISURE),
+    Route("GET", "/api/v1/files/{id}/", files.download, AT_LEISURE),
+    Route("GET", "/api/v1/files/{id}/info/", files.info, SIGNED_IN),
     # custom fields
     *_custom_fields(),
     # long work

@@ -12,16 +12,18 @@ import structlog
 from aiohttp import web
 
 import settings as settings_module
-from hub import configuration, definitions, errors, expiry, live, requests, routes
+from hub import configuration, definitions, errors, expiry, files, live, requests, routes
 from hub.access_log import AccessLog
 from hub.centrifuge.issuer import Issuer
 from hub.connection_tokens import ISSUER
 from hub.control import CONTROL
 from hub.fold import FOLD
 from hub.keys import CONFIGURATION, NAMESPACES, POOL, SECRET, SETTINGS, VIEWERS
+from hub.media_types import MEDIA_TYPES
 from hub.namespaces import Namespaces
 from hub.viewers import Viewers
 from models import database
+from models.blobs import Blobs
 from models.waking import Waker
 from settings import Settings, SettingsError
 
@@ -51,6 +53,9 @@ def application(settings: Settings, pool: asyncpg.Pool) -> web.Application:
     app[VIEWERS] = Viewers(pool)
     app.on_response_prepare.append(errors.mark_begun)
     app.on_response_prepare.append(requests.name_response)
+    if strange := set(settings.file_types.split(",")) - MEDIA_TYPES.keys():
+        raise SettingsError(f"HUB_FILE_TYPES has {min(strange)!r}; it may have {', '.join(MEDIA_TYPES)}.")
+    app[files.BLOBS] = Blobs(settings.data / "files")
     app[definitions.DEFINITIONS] = definitions.Held(pool)
     app.cleanup_ctx.append(definitions.keep)
     app.cleanup_ctx.append(expiry.keep_removing)

@@ -20,3 +20,5 @@ class Changes:
 
     version: int
     values: Mapping[str, Any]
+    #: Uploads among them by the name of their field; `attach` gives them to the record.
+    files: Mapping[str, str]

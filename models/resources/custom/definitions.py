@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import orjson
 
 from models.access import Role, Viewer
+from models.custom_fields import FieldType
 from models.resources.custom.changes import COLUMN, Changes
 from models.resources.custom.definition import REQUIRED, Definition
 from models.resources.kinds import Object
@@ -72,7 +73,7 @@ class Definitions:
                 wrong[key(field.name)] = [REQUIRED]
         if wrong:
             raise Invalid(wrong)
-        return Changes(version=self.version, values={n: value for n, value in values.items() if value is not None})
+        return self._changes(entity, {name: value for name, value in values.items() if value is not None})
 
     def changed(
         self, entity: str, given: object, viewer: Viewer, stored: Mapping[str, Any], *, partial: bool
@@ -82,7 +83,15 @@ class Definitions:
         needed = [] if partial else [f for f in self.seen(entity, viewer.role).values() if f.required]
         if wrong := {key(f.name): [REQUIRED] for f in needed if f.set_by(viewer.role) and f.name not in values}:
             raise Invalid(wrong)
-        return Changes(version=self.version, values=values)
+        return self._changes(entity, values)
+
+    def _changes(self, entity: str, values: Mapping[str, Any]) -> Changes:
+        files = {field.name for field in self.every if field.entity == entity and field.type is FieldType.FILE}
+        return Changes(
+            version=self.version,
+            values=values,
+            files={name: value for name, value in values.items() if name in files and value is not None},
+        )
 
     def _read(self, entity: str, given: object, viewer: Viewer, stored: Mapping[str, Any]) -> dict[str, Any]:
         """Values by name; those that may not be set must be what they are, and are left out."""

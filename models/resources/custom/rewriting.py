@@ -109,14 +109,18 @@ class Rewriting:
             await database.execute("DELETE FROM crm_custom_fields WHERE id = $1", [self.before["id"]], changes=True)
         else:
             await self._update({**self.after, "is_active": self.before["is_active"]})
+        if self.what is What.RENAME_OPTION:
+            # Until now the old value could be written; nobody can any more, but some of it may stand behind the chunks.
+            while (await self.chunk(0, AT_ONCE))[0] is not None:
+                pass
 
     async def chunk(self, after: int, most: int) -> tuple[int | None, int, int]:
         """Rewrite the next records above an id: the last one, None for no more; how many changed; how many lost it."""
         name, table = self.before["name"], RESOURCES[self.field.entity].table
         rows = await database.execute(
-            f"SELECT id, {COLUMN} -> $1 AS value FROM {table} WHERE id > $2 AND {COLUMN} ? $1 ORDER BY id LIMIT $3"
-            " FOR UPDATE",
-            [name, after, most],
+            f"""SELECT id, {COLUMN} -> $1 AS value FROM {table} WHERE id > $2 AND {COLUMN} ? $1
+                AND ($4::text = '' OR {COLUMN} -> $1 ? $4::text) ORDER BY id LIMIT $3 FOR UPDATE""",
+            [name, after, most, self.renamed[0]],
         )
         if not rows:
             return None, 0, 0
