@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 from aiohttp import web
 
+from hub import pages
 from hub.definitions import DEFINITIONS
 from hub.errors import Forbidden, Handler, NotFound, Refusal
 from hub.records import Records
@@ -16,12 +18,17 @@ from models.database import transaction
 from models.resources.content_types import CUSTOMISED, Customised
 from models.resources.custom.definition import Definition
 from models.resources.custom_fields import CUSTOM_FIELDS
+from models.resources.filters import FILTER
 from models.resources.kinds import SERIAL
 from models.resources.mistakes import Invalid, Mistake
+from models.resources.searching import SEARCH
 
 RECORDS = Records(CUSTOM_FIELDS)
 
 MODEL, CONTENT_TYPE = "model", "content_type"
+
+#: What `search` looks in.
+SEARCHED = ("name", "label", "help_text")
 
 ORDER = """
 UPDATE crm_custom_fields f SET "order" = given.place - 1
@@ -38,13 +45,17 @@ class NotValid(Refusal):
 
 
 async def index(request: web.Request) -> web.Response:
-    """The fields the caller may see; `model` is another word for `content_type`."""
-    if MODEL not in request.query:
-        return await RECORDS.index(request)
-    if CONTENT_TYPE in request.query:
-        raise Invalid({MODEL: ["Give model or content_type, not both."]})
-    words = [(CONTENT_TYPE if name == MODEL else name, text) for name, text in request.query.items()]
-    return await RECORDS.index(request.clone(rel_url=request.rel_url.with_query(words)))
+    """The fields the caller may see. `model` is another word for `content_type`; `search` looks in what names them."""
+    given = pages.query(request)
+    for name, other in ((MODEL, CONTENT_TYPE), (SEARCH, FILTER)):
+        if name in given and other in given:
+            raise Invalid({name: [f"Give {name} or {other}, not both."]})
+    if MODEL in given:
+        given[CONTENT_TYPE] = given.pop(MODEL)
+    if search := given.pop(SEARCH, ""):
+        any_of = [[{f"{name}__icontains": word} for name in SEARCHED] for word in search.split()[:10]]
+        given[FILTER] = orjson.dumps({"and": [{"or": one} for one in any_of]}).decode() if any_of else "{}"
+    return await RECORDS.index(request.clone(rel_url=request.rel_url.with_query(given)))
 
 
 def changing(handler: Handler) -> Handler:

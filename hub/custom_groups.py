@@ -20,14 +20,13 @@ from models import database
 from models.access import Action, may
 from models.custom_fields import CustomFieldGroup
 from models.database import transaction
-from models.resources.conditions import Conditions
 from models.resources.content_types import CUSTOMISED
 from models.resources.custom.definition import Definition
 from models.resources.custom_fields import CUSTOM_FIELD_GROUPS as GROUPS
 from models.resources.kinds import SERIAL
 from models.resources.mistakes import Invalid, Mistake
-from models.resources.resource import FILTERED, ORDERED
 from models.resources.selection import Row
+from models.resources.wanted import Wanted
 
 FIELDS, CONTENT_TYPE = "fields", "content_type"
 
@@ -49,17 +48,12 @@ ON CONFLICT (group_id, custom_field_id) DO UPDATE SET "order" = excluded."order"
 
 
 async def index(request: web.Request) -> web.Response:
-    """A page of the groups."""
-    filters = GROUPS.used(FILTERED)
-    given = pages.query(request, (*filters, pages.ORDERING, pages.PAGE, pages.PAGE_SIZE))
-    page = pages.page(given)
-    order = pages.ordering(given, tuple(GROUPS.used(ORDERED)), GROUPS.order)
-    conditions = Conditions()
-    conditions.narrow(given, {name: (field.column, field.kind) for name, field in filters.items()})
-    count = await GROUPS.access.count(conditions.sql, conditions.values)
-    page.within(count)
-    rows = await GROUPS.listed.page(conditions.sql, conditions.values, order, page.size, page.offset)
-    return respond(page.envelope(request.url, count, await _shown(request, rows)))
+    """A part of the groups."""
+    given = pages.query(request)
+    part = pages.part(given)
+    asked = {name: text for name, text in given.items() if name not in pages.PAGING}
+    body = await part.envelope(request.url, Wanted.read(GROUPS, asked, request[VIEWER]), dict)
+    return respond({**body, "results": await _shown(request, body["results"])})
 
 
 async def create(request: web.Request) -> web.Response:

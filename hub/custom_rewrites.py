@@ -120,7 +120,8 @@ async def _check_options(request: web.Request) -> None:
 
 async def _do(request: web.Request, planned: Rewriting, *, lose: bool) -> web.StreamResponse:
     """Do it, now or by a job, or say what it would do."""
-    given = pages.query(request, (PREVIEW,))
+    given = pages.query(request)
+    pages.allowed(given, (PREVIEW,))
     try:
         looking = Flag().read_text(given.get(PREVIEW, "false"))
     except Mistake as mistake:

@@ -6,9 +6,10 @@ the times of the record. Whoever may read or change the record and the field may
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import asyncpg
 import orjson
 from aiohttp import web
 
@@ -16,10 +17,11 @@ from hub import pages
 from hub.custom_fields import entity_of, field_of
 from hub.definitions import DEFINITIONS
 from hub.errors import NotFound, Refusal
+from hub.keys import POOL
 from hub.records import Records
 from hub.requests import VIEWER, only, read_object
 from hub.responses import respond
-from models import database
+from hub.statement import Statement
 from models.access import Viewer
 from models.resources.catalogue import RESOURCES
 from models.resources.conditions import Conditions
@@ -29,6 +31,9 @@ from models.resources.custom.definition import REQUIRED, Definition
 from models.resources.custom.definitions import key as message_key
 from models.resources.kinds import SERIAL, Kind
 from models.resources.mistakes import Invalid, Mistake
+from models.resources.ordering import Key
+from models.resources.selection import Row
+from models.resources.window import Window
 
 RECORDS: Mapping[str, Records] = {entity: Records(RESOURCES[entity]) for entity in CUSTOMISED.values()}
 
@@ -38,6 +43,8 @@ RECORD_BITS = 40
 FILTERS: Mapping[str, Kind] = {"custom_field": SERIAL, "content_type": ContentType(), "object_id": SERIAL}
 
 COLUMNS = ("value_text", "value_number", "value_boolean", "value_date", "value_datetime", "value_json")
+
+ORDER = tuple(Key(name=name, kind=SERIAL, sql=f"had.{name}") for name in ("object_id", "id"))
 
 #: What a body may say, apart from what the server works out.
 GIVEN = ("custom_field", "content_type", "object_id", "value", *COLUMNS)
@@ -59,10 +66,10 @@ class NoSuch(Wrong):
 
 
 async def index(request: web.Request) -> web.Response:
-    """A page of the values of records the caller may read, by record and field."""
+    """A part of the values of records the caller may read, by record and field."""
     viewer = request[VIEWER]
-    given = pages.query(request, (*FILTERS, pages.PAGE, pages.PAGE_SIZE))
-    page = pages.page(given)
+    given = pages.query(request)
+    pages.allowed(given, (*FILTERS, *pages.PAGING))
     asked, wrong = {}, {}
     for name, kind in FILTERS.items():
         try:
@@ -78,9 +85,13 @@ async def index(request: web.Request) -> web.Response:
         for field in request.app[DEFINITIONS].now.seen(entity, viewer.role).values()
         if asked.get("custom_field", field.id) == field.id and asked.get("content_type", entity) == entity
     ]
-    count, results = await _page(viewer, fields, asked.get("object_id"), page)
-    page.within(count)
-    return respond(page.envelope(request.url, count, results))
+    by_id = {field.id: field for field in fields}
+
+    def show(row: Row) -> dict[str, Any]:
+        return _shown(by_id[row["field_id"]], row)
+
+    listed = _listed(request.app[POOL], viewer, fields, asked.get("object_id"))
+    return respond(await pages.part(given).envelope(request.url, listed, show))
 
 
 async def create(request: web.Request) -> web.Response:
@@ -106,19 +117,19 @@ async def create(request: web.Request) -> web.Response:
     if (value := _value(body, field)) in (None, "", []):
         raise Invalid({field.form.column: [REQUIRED]})
     await _set(request, field, key, value)
-    return respond(await _one(viewer, field, key), status=201)
+    return respond(await _one(request, field, key), status=201)
 
 
 async def retrieve(request: web.Request) -> web.Response:
     """One value."""
     field, key = _named(request)
-    return respond(await _one(request[VIEWER], field, key))
+    return respond(await _one(request, field, key))
 
 
 async def update(request: web.Request) -> web.Response:
     """Change a value."""
     field, key = _named(request)
-    before = await _one(request[VIEWER], field, key)
+    before = await _one(request, field, key)
     body = await _body(request)
     _belongs(body, field)
     for name in ("custom_field", "object_id"):
@@ -127,23 +138,23 @@ async def update(request: web.Request) -> web.Response:
     if (value := _value(body, field)) in (None, "", []):
         raise Invalid({field.form.column: [REQUIRED]})
     await _set(request, field, key, value)
-    return respond(await _one(request[VIEWER], field, key))
+    return respond(await _one(request, field, key))
 
 
 async def delete(request: web.Request) -> web.Response:
     """Take a value from its record."""
     field, key = _named(request)
-    await _one(request[VIEWER], field, key)
+    await _one(request, field, key)
     await _set(request, field, key, None)
     return web.Response(status=204)
 
 
 async def for_object(request: web.Request) -> web.Response:
     """The values of one record."""
-    given = pages.query(request, ("model", "object_id"))
+    given = pages.query(request)
+    pages.allowed(given, ("model", "object_id"))
     fields, key = await _record(request, given.get("model"), given.get("object_id"))
-    _, results = await _page(request[VIEWER], fields, key, pages.Page(number=1, size=len(fields) or 1))
-    return respond(results)
+    return respond(await _of_record(request, fields, key))
 
 
 async def bulk_update(request: web.Request) -> web.Response:
@@ -234,49 +245,52 @@ def _named(request: web.Request) -> tuple[Definition, int]:
         raise NotFound from None
 
 
-async def _one(viewer: Viewer, field: Definition, key: int) -> dict[str, Any]:
+async def _one(request: web.Request, field: Definition, key: int) -> dict[str, Any]:
     """A value as it is shown. Raises NotFound."""
-    _, results = await _page(viewer, [field], key, pages.Page(number=1, size=1))
-    if not results:
+    values = await _of_record(request, [field], key)
+    if not values:
         raise NotFound
-    return results[0]
+    return values[0]
 
 
-async def _page(
-    viewer: Viewer, fields: list[Definition], key: int | None, page: pages.Page
-) -> tuple[int, list[dict[str, Any]]]:
-    """How many values of these fields there are for the viewer, of one record or of all, and a page of them."""
-    parts, values = [], list[Any]()
+async def _of_record(request: web.Request, fields: Sequence[Definition], key: int) -> list[dict[str, Any]]:
+    """The values that a record has of these fields, in their order by id."""
+    listed = _listed(request.app[POOL], request[VIEWER], fields, key)
+    rows = await listed.rows(Window(order=ORDER, limit=len(fields) + 1))
+    by_id = {field.id: field for field in fields}
+    return [_shown(by_id[row["field_id"]], row) for row in rows]
+
+
+def _listed(pool: asyncpg.Pool, viewer: Viewer, fields: Sequence[Definition], key: int | None) -> Statement:
+    """The values of these fields that are there for the viewer, of one record or of all."""
+    parts = [
+        "SELECT NULL::bigint AS id, NULL::bigint AS field_id, NULL::bigint AS object_id, NULL::jsonb AS value,"
+        " NULL::timestamptz AS created_at, NULL::timestamptz AS updated_at WHERE false"
+    ]
+    values: list[Any] = []
     for entity in CUSTOMISED.values():
         if own := [field for field in fields if field.entity == entity]:
-            conditions = Conditions()
-            conditions.values = values
+            conditions = Conditions(values)
             conditions.visible(viewer, entity, "r")
             if key is not None:
                 conditions.add("r.id = {}", key)
-            conditions.add("f.name = v.key")
-            values += [[field.id for field in own], [field.name for field in own]]
+            ids, names = conditions.place([field.id for field in own]), conditions.place([field.name for field in own])
             parts.append(
-                f"""SELECT f.id AS field_id, r.id AS object_id, v.value, r.created_at, r.updated_at
-                    FROM unnest(${len(values) - 1}::bigint[], ${len(values)}::text[]) AS f(id, name),
+                f"""SELECT f.id << {RECORD_BITS} | r.id, f.id, r.id, v.value, r.created_at, r.updated_at
+                    FROM unnest({ids}::bigint[], {names}::text[]) AS f(id, name),
                          {RESOURCES[entity].table} r CROSS JOIN LATERAL jsonb_each(r.{COLUMN}) v
-                    WHERE {conditions.sql} AND r.{COLUMN} <> '{{}}'"""
+                    WHERE {conditions.sql} AND f.name = v.key AND r.{COLUMN} <> '{{}}'"""
             )
-    if not parts:
-        return 0, []
-    union = " UNION ALL ".join(parts)
-    (counted,) = await database.execute(f"SELECT count(*) FROM ({union}) AS found", values)
-    places = f"LIMIT {page.size} OFFSET {page.offset}"
-    rows = await database.execute(f"{union} ORDER BY object_id, field_id {places}", values)
-    by_id = {field.id: field for field in fields}
-    return int(counted["count"]), [_shown(by_id[row["field_id"]], row) for row in rows]
+            values = conditions.values
+    source = f"({' UNION ALL '.join(parts)}) AS had"
+    return Statement(pool=pool, columns="had.*", source=source, conditions=Conditions(values), order=ORDER)
 
 
 def _shown(field: Definition, row: Mapping[str, Any]) -> dict[str, Any]:
     value = orjson.loads(row["value"])
     column = field.form.column
     return {
-        "id": field.id << RECORD_BITS | row["object_id"],
+        "id": row["id"],
         "custom_field": field.id,
         "field_label": field.label,
         "field_type": field.type,

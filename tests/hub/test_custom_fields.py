@@ -53,6 +53,16 @@ async def test_a_field_from_birth_to_death(rest: Rest) -> None:
     assert [f["name"] for f in listed["results"]] == ["industry"]
     assert (await admin.get(FIELDS + "?content_type=contact")).body["count"] == 0
     assert (await admin.get(FIELDS + "?model=nothing")).status == 400
+    for search, count in (("branch", 1), ("IND bra", 1), ("ind food", 0), ("", 1)):
+        assert (await admin.get(f"{FIELDS}?search={search}")).body["count"] == count
+    for query in (
+        "field_type=select",
+        "is_active=true",
+        "is_visible=true",
+        "content_type=3",
+        "visible_to_roles__contains=x",
+    ):
+        assert (await admin.get(f"{FIELDS}?{query}")).status == 200, query
     assert (await admin.get(FIELDS + "?model=lead&content_type=3")).status == 400
 
 

@@ -13,6 +13,7 @@ from models.custom_fields import FieldType
 from models.resources.custom.definition import Definition
 from models.resources.custom.patterns import compiled
 from models.resources.custom.types import FORMS, LONGEST, Form, Rule
+from models.resources.kinds import Tags, Text
 from models.resources.mistakes import Invalid, Mistake
 
 MOST_OPTIONS = 1_000
@@ -29,8 +30,10 @@ RULES: Mapping[str, tuple[Rule, object]] = {
 
 
 @dataclass(frozen=True)
-class Name:
+class Name(Text):
     """What a field is called in JSON, queries and files: an identifier."""
+
+    longest: int | None = 100
 
     def read(self, value: object) -> str:
         # Two underscores stand between a field and a lookup in filters.
@@ -77,7 +80,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Roles:
+class Roles(Tags):
     """A list of roles, each once."""
 
     def read(self, value: object) -> list[str]:
