@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from hub import pages
+from hub import custom_indexes, pages
 from hub.definitions import DEFINITIONS
 from hub.errors import Forbidden, Handler, NotFound, Refusal
 from hub.records import Records
@@ -59,11 +59,11 @@ async def index(request: web.Request) -> web.Response:
 
 
 def changing(handler: Handler) -> Handler:
-    """The handler, after which this node has the definitions it changed."""
+    """The handler, after which this node has the definitions it changed, and fields get their indexes."""
 
     async def changed(request: web.Request) -> web.StreamResponse:
         response = await handler(request)
-        await request.app[DEFINITIONS].refresh()
+        await custom_indexes.settle(request)
         return response
 
     return changed

@@ -10,9 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
-from hub import pages
+from hub import custom_indexes, pages
 from hub.custom_fields import RECORDS
-from hub.definitions import DEFINITIONS
 from hub.errors import Conflict, Forbidden, NotFound
 from hub.requests import VIEWER, context, only, parse_object, read_object
 from hub.responses import respond
@@ -138,10 +137,11 @@ async def _do(request: web.Request, planned: Rewriting, *, lose: bool) -> web.St
         async with transaction(context(request)):
             await planned.begin()
             job = await jobs.start(KIND, planned.json(), context(request), total=preview.records)
-        await request.app[DEFINITIONS].refresh()
+        await custom_indexes.settle(request)
         return respond({"job": str(job)}, status=202)
     changed, lost = await _at_once(request, planned)
-    await request.app[DEFINITIONS].refresh()
+    deleted = planned.what is What.DELETE and planned.before["is_filterable"]
+    await custom_indexes.settle(request, planned.before["id"] if deleted else None)
     if planned.what is What.DELETE:
         return web.Response(status=204)
     return respond({"changed": changed, "lost": lost})

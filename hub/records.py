@@ -14,17 +14,18 @@ import asyncpg
 from aiohttp import web
 from tortoise.exceptions import IntegrityError
 
-from hub import idempotency, pages
+from hub import custom_indexes, idempotency, pages
 from hub.definitions import DEFINITIONS
 from hub.errors import Forbidden, NotFound
 from hub.requests import VIEWER, context, parse_object, read_object
 from hub.responses import respond
 from models.access import Action, Viewer, may
 from models.database import Context, transaction
+from models.resources.custom import filtering
 from models.resources.custom.attaching import attach
 from models.resources.custom.changes import COLUMN, Changes
 from models.resources.custom.definitions import Definitions
-from models.resources.mistakes import NON_FIELD, Invalid, Mistake
+from models.resources.mistakes import NON_FIELD, Invalid, Mistake, NotReady
 from models.resources.resource import Reference, Resource
 from models.resources.selection import Key, Row, Selection
 from models.resources.wanted import Wanted
@@ -42,13 +43,17 @@ class Records:
         given = pages.query(request)
         part = pages.part(given)
         asked = {name: text for name, text in given.items() if name not in pages.PAGING}
-        wanted = Wanted.read(self.resource, asked, viewer)
-        await wanted.check()
+        more = filtering.more(request.app[DEFINITIONS].now, viewer)
 
         def show(row: Row) -> dict[str, Any]:
             return self.resource.show(row, viewer, listed=True)
 
-        return respond(await part.envelope(request.url, wanted, show))
+        try:
+            wanted = Wanted.read(self.resource, asked, viewer, more)
+            await wanted.check()
+            return respond(await part.envelope(request.url, wanted, show))
+        except NotReady as error:
+            raise await custom_indexes.refused(error) from None
 
     async def create(self, request: web.Request) -> web.Response:
         """A new record, the caller's own; repeatable with an Idempotency-Key."""

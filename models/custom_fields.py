@@ -151,6 +151,38 @@ CREATE FUNCTION hub_merged(old jsonb, changes jsonb) RETURNS jsonb LANGUAGE sql 
     SELECT (old || changes) - ARRAY(SELECT key FROM jsonb_each(changes) WHERE value = 'null')
 $$
 """,
+    # Values as they are compared; what is none of the type is null. Immutable, so that they can be indexed.
+    """
+CREATE FUNCTION hub_custom_text(given jsonb, name text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT left(given ->> name, 500)
+$$
+""",
+    """
+CREATE FUNCTION hub_custom_number(given jsonb, name text) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN given ->> name ~ '^-?[0-9]{1,40}([.][0-9]{1,40})?$' THEN (given ->> name)::numeric END
+$$
+""",
+    """
+CREATE FUNCTION hub_custom_flag(given jsonb, name text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE given -> name WHEN 'true' THEN true WHEN 'false' THEN false END
+$$
+""",
+    """
+CREATE FUNCTION hub_custom_date(given jsonb, name text) RETURNS date LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN given ->> name ~ '^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])'
+        THEN make_date(substr(given ->> name, 1, 4)::int, substr(given ->> name, 6, 2)::int, 1)
+             + substr(given ->> name, 9, 2)::int - 1 END
+$$
+""",
+    """
+CREATE FUNCTION hub_custom_datetime(given jsonb, name text) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN given ->> name ~ 'T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,6})?Z$'
+        THEN (hub_custom_date(given, name) + make_time(
+            substr(given ->> name, 12, 2)::int, substr(given ->> name, 15, 2)::int,
+            rtrim(substr(given ->> name, 18), 'Z')::float8)) AT TIME ZONE 'UTC' END
+$$
+""",
     """
 CREATE FUNCTION hub_only(given jsonb, names text[]) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
     SELECT coalesce(jsonb_object_agg(key, value), '{}')

@@ -180,8 +180,11 @@ async def execute(sql: str, values: Sequence[Any], *, changes: bool = False) -> 
 
 
 @contextmanager
-def through(connection: asyncpg.Connection) -> Iterator[None]:
-    """Statements of `execute` run on this connection, in its transaction, rather than on one of the ORM's."""
+def through(connection: asyncpg.Connection | None) -> Iterator[None]:
+    """Statements of `execute` run on this connection, in its transaction, rather than on one of the ORM's.
+
+    With None they do run on one of the ORM's, each by itself.
+    """
     token = _through.set(connection)
     try:
         yield

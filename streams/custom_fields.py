@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncpg
 
+from models import jobs
+from models.database import Context
+from models.resources.custom import filtering
 from models.resources.custom.rewriting import Rewriting
 from streams.steps import Progress, Work
 
@@ -18,5 +21,8 @@ async def rewrite(connection: asyncpg.Connection, work: Work) -> Progress:
     result = {"changed": work.result.get("changed", 0) + changed, "lost": work.result.get("lost", 0) + lost}
     if last is None:
         await rewriting.finish()
+        if rewriting.field.filterable:
+            context = Context(actor=work.viewer.id, source="job")
+            await jobs.start(filtering.JOB, {"field": rewriting.field.id}, context)
         return Progress(finished=True, result=result)
     return Progress(finished=False, done=changed, state={"after": last}, result=result)

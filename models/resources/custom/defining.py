@@ -124,6 +124,8 @@ def _strange(row: Mapping[str, Any], type: FieldType, form: Form) -> dict[str, l
     }
     if Rule.OPTIONS in form.rules and not row["options"]:
         wrong["options"] = [f"A {type} field needs options."]
+    if row["is_filterable"] and type in (FieldType.TEXTAREA, FieldType.FILE):
+        wrong["is_filterable"] = [f"Lists cannot be filtered by a {type} field."]
     return wrong
 
 

@@ -48,6 +48,8 @@ class Definition:
     filterable: bool = False
     visible_to: frozenset[str] = frozenset()
     editable_by: frozenset[str] = frozenset()
+    #: Names of the indexes it has that are ready.
+    indexes: frozenset[str] = frozenset()
 
     @staticmethod
     def of(row: Mapping[str, Any]) -> Definition:
@@ -74,6 +76,7 @@ class Definition:
             filterable=row["is_filterable"],
             visible_to=frozenset(row["visible_to_roles"]),
             editable_by=frozenset(row["editable_by_roles"]),
+            indexes=frozenset(row.get("indexes", ())),
         )
 
     @property

@@ -23,12 +23,18 @@ from models.resources.mistakes import Invalid, Mistake
 FIXED = "This field is read-only."
 
 #: Version and definitions in one statement, so that they belong together; decimals as text, so that they stay exact.
-SELECT = """
+SELECT = r"""
 SELECT (SELECT version FROM custom_fields_version) AS version,
        coalesce(jsonb_agg(
-           to_jsonb(f) || jsonb_build_object('min_value', f.min_value::text, 'max_value', f.max_value::text)
+           to_jsonb(f) || jsonb_build_object(
+               'min_value', f.min_value::text, 'max_value', f.max_value::text, 'indexes', coalesce(has.indexes, '[]'))
            ORDER BY f."order", f.name), '[]') AS fields
-FROM crm_custom_fields f
+FROM crm_custom_fields f LEFT JOIN (
+    SELECT split_part(c.relname, '_', 3) AS field, jsonb_agg(c.relname) AS indexes
+    FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid
+    WHERE c.relname ~ '^crm_custom_[0-9]+_' AND i.indisvalid
+    GROUP BY 1
+) AS has ON has.field = f.id::text
 """
 
 
