@@ -1,7 +1,7 @@
 """Lists of a million leads: `python -m bench.records [--leads 1000000] [--requests 200] [--folder DIR]`.
 
 Milliseconds of a request as one client sees it, one at a time, against the REST side of a hub over an embedded Postgres
-with the settings of `make run`; then processor time of the hub for a list, next to a bare aiohttp handler that reads
+with 1 GB of shared buffers; then processor time of the hub for a list, next to a bare aiohttp handler that reads
 the same rows with asyncpg and answers the same JSON. The leads come by COPY with triggers off, and their search
 documents by one statement after it. With a folder, they are made once and kept there.
 """
@@ -305,7 +305,7 @@ async def _answering(base: str) -> None:
 async def main(count: int, requests: int, kept: str | None) -> None:
     async with AsyncExitStack() as stack:
         folder = Path(kept or stack.enter_context(tempfile.TemporaryDirectory()))
-        postgres = Postgres(folder / "postgres", log=folder / "postgres.log")
+        postgres = Postgres(folder / "postgres", log=folder / "postgres.log", options={"shared_buffers": "1GB"})
         stack.push_async_callback(postgres.stop)
         await postgres.start()
         await migrate.migrate(postgres.url())

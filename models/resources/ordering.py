@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from models.access import Viewer
-from models.resources.kinds import SERIAL, Kind
+from models.resources.kinds import Kind
 from models.resources.lookups import orderable, sortable
 from models.resources.mistakes import Mistake
 from models.resources.operands import NO_MORE, More, find, operands
@@ -51,7 +51,7 @@ def order(resource: Resource, text: str, viewer: Viewer, more: More = NO_MORE) -
     if len(keys) > MOST_KEYS or len({key.name for key in keys}) < len(keys):
         raise Mistake(f"At most {MOST_KEYS} fields can be given, each once.")
     table = resource.table
-    return total(keys, Key(name="id", kind=SERIAL, sql=f'"{table}".id'))
+    return total(keys, Key(name="id", kind=resource.key, sql=f'"{table}".id'))
 
 
 def orders(resource: Resource, more: More = NO_MORE) -> list[str]:

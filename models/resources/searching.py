@@ -59,10 +59,9 @@ class Search:
 
     async def ranked(self, conditions: Conditions, viewer: Viewer) -> str:
         """The SELECT of `id`, `score` and their `total` of the newest that match and meet the conditions. One query."""
-        table, index = self.resource.table, index_of(self.resource.entity)
+        index = index_of(self.resource.entity)
         many = await self._many(conditions.copy(), viewer)
-        plain = not conditions.narrowing and not self._references
-        joined = "" if plain else f' JOIN "{table}" ON "{table}".id = document.id'
+        joined = self._joined(conditions)
         if many:
             match = " AND ".join(self._by_row(viewer, conditions.place))
             # The fence keeps the order of the inner SELECT, and the index on words out of it.
@@ -83,22 +82,31 @@ class Search:
 
     async def _many(self, conditions: Conditions, viewer: Viewer) -> bool:
         """Whether enough match that looking through the newest is less than fetching all of them."""
-        table, index = self.resource.table, index_of(self.resource.entity)
+        index = index_of(self.resource.entity)
         match = " AND ".join(self._by_row(viewer, conditions.place))
-        sql = (
-            f"SELECT max(size) AS size, count(*) AS looked, count(*) FILTER (WHERE {match}) AS matched,"
-            f" count(*) FILTER (WHERE {match} AND {conditions.sql}) AS met"
-            f" FROM (SELECT reltuples AS size FROM pg_class WHERE oid = '{index}'::regclass) AS estimate,"
-            f" {index} AS document TABLESAMPLE SYSTEM ((SELECT least(100, 100 * {SAMPLE} / greatest(reltuples, 1))"
-            f" FROM pg_class WHERE oid = '{index}'::regclass))"
-            f' JOIN "{table}" ON "{table}".id = document.id'
+        share = (
+            f"SELECT least(100, 100 * {SAMPLE} / greatest(reltuples, 1)) FROM pg_class WHERE oid = '{index}'::regclass"
         )
-        (row,) = await database.execute(sql, conditions.values)
+        # The limit tells the planner that the share is small.
+        some = f"SELECT * FROM {index} TABLESAMPLE SYSTEM (({share})) LIMIT {2 * SAMPLE}"
+        sql = (
+            f"SELECT (SELECT reltuples FROM pg_class WHERE oid = '{index}'::regclass) AS size, count(*) AS looked,"
+            f" count(*) FILTER (WHERE {match}) AS matched,"
+            f" count(*) FILTER (WHERE {match} AND {conditions.sql}) AS met"
+            f" FROM ({some}) AS document{self._joined(conditions)}"
+        )
+        (row,) = await database.query(sql, conditions.values)
         if not row["met"]:
             return False
         walked = RANKED * row["looked"] / row["met"]
         fetched = row["size"] * row["matched"] / row["looked"]
         return bool(walked < WALKED * fetched)
+
+    def _joined(self, conditions: Conditions) -> str:
+        """The join from documents to their records, if anything asks for those."""
+        table = self.resource.table
+        needed = conditions.narrowing or self._references
+        return f' JOIN "{table}" ON "{table}".id = document.id' if needed else ""
 
     @property
     def _references(self) -> list[Reference]:

@@ -42,12 +42,12 @@ class Selection:
         columns = ", ".join(f"part.{name}" for name in also)
         chosen = f"SELECT {table}.*, {columns} FROM ({source}) AS part JOIN {table} ON {table}.id = part.id"
         return await self._of(
-            chosen, values, also="".join(f", {table}.{name}" for name in also), then=f" ORDER BY {order}"
+            chosen, values, planned=True, also="".join(f", {table}.{name}" for name in also), then=f" ORDER BY {order}"
         )
 
     async def count(self, where: str, values: Sequence[Any]) -> int:
         """How many rows a condition keeps."""
-        (row,) = await database.execute(f'SELECT count(*) FROM "{self._table}" WHERE {where}', values)
+        (row,) = await database.query(f'SELECT count(*) FROM "{self._table}" WHERE {where}', values)
         return int(row["count"])
 
     async def inserted(self, columns: Row, context: Context, custom: Changes | None = None) -> Row | None:
@@ -90,12 +90,19 @@ class Selection:
         return await self._of(returning, [*values, context.json()], changes=True)
 
     async def _of(
-        self, source: str, values: Sequence[Any], *, also: str = "", then: str = "", changes: bool = False
+        self,
+        source: str,
+        values: Sequence[Any],
+        *,
+        also: str = "",
+        then: str = "",
+        changes: bool = False,
+        planned: bool = False,
     ) -> list[Row]:
         """What is selected of the rows that a statement gives."""
         columns, joins = self._select
         sql = f'WITH chosen AS ({source}) {columns}{also} FROM chosen AS "{self._table}"{joins}{then}'
-        rows = await database.execute(sql, values, changes=changes)
+        rows = await (database.query(sql, values) if planned else database.execute(sql, values, changes=changes))
         for row in rows:
             for path, read in self._readers:
                 row[path] = read(row[path])

@@ -96,7 +96,7 @@ class Wanted:
         if self.search is not None and self.ranked:
             conditions = self._narrowed
             best = await self.search.ranked(conditions, self.viewer)
-            (row,) = await database.execute(f"SELECT count(*) FROM ({best}) AS best", conditions.values)
+            (row,) = await database.query(f"SELECT count(*) FROM ({best}) AS best", conditions.values)
             return int(row["count"])
         conditions = self.conditions
         return await self.resource.access.count(conditions.sql, conditions.values)
@@ -105,7 +105,7 @@ class Wanted:
         """About how many there are, by the statistics of Postgres."""
         conditions = self.conditions
         sql = f'EXPLAIN (FORMAT JSON) SELECT FROM "{self.resource.table}" WHERE {conditions.sql}'
-        (row,) = await database.execute(sql, conditions.values)
+        (row,) = await database.query(sql, conditions.values)
         (plan,) = orjson.loads(row["QUERY PLAN"])
         return int(plan["Plan"]["Plan Rows"])
 
