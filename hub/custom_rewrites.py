@@ -129,9 +129,9 @@ async def _do(request: web.Request, planned: Rewriting, *, lose: bool) -> web.St
     if looking:
         return respond(asdict(preview))
     if not lose and (preview.lost or not preview.exact):
-        lost = f"{preview.lost} of {preview.records} records would lose their value"
+        said = f"{preview.lost} of {preview.records} records would lose their value"
         unknown = "" if preview.exact else "; not all values were looked at, so it may be more"
-        raise Conflict(f'{lost}{unknown}. Look at it with ?preview=true, and say "lose": true.')
+        raise Conflict(f'{said}{unknown}. Look at it with ?preview=true, and say "lose": true.')
     if preview.records > AT_ONCE:
         async with transaction(context(request)):
             await planned.begin()
