@@ -1,4 +1,5 @@
-"""Removing what is past its time: idempotency keys after a day, refresh tokens after their expiry, unused files."""
+"""Removing what is past its time: idempotency keys after a day, sign-ins and password resets after their expiry, mails
+after a month, throttles after a day, files that no record refers to after a day."""
 
 from __future__ import annotations
 
@@ -20,7 +21,10 @@ PAUSE = 600.0
 
 STATEMENTS = (
     "DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'",
-    "DELETE FROM refresh_tokens WHERE expires_at < now()",
+    "DELETE FROM sign_ins WHERE expires_at < now()",
+    "DELETE FROM password_resets WHERE expires_at < now()",
+    "DELETE FROM mails WHERE status IN ('sent', 'failed') AND created_at < now() - interval '30 days'",
+    "DELETE FROM throttles WHERE last_at < now() - interval '1 day' AND locked_until < now()",
 )
 
 

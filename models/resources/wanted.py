@@ -52,9 +52,8 @@ class Wanted:
             wrong[SEARCH] = [str(mistake)]
         ranked = search is not None and by is None
         try:
-            ordered = (
-                _best_first(resource) if ranked else order(resource, resource.order if by is None else by, viewer, more)
-            )
+            usual = resource.order
+            ordered = _best_first(resource) if ranked else order(resource, usual if by is None else by, viewer, more)
         except Mistake as mistake:
             wrong[ORDERING] = [str(mistake)]
         try:

@@ -24,6 +24,7 @@ NAMES = [
     "0003_capture",
     "0004_rights",
     "0005_lists",
+    "0006_accounts",
     "0007_jobs",
     "0008_custom_fields",
 ]
