@@ -16,10 +16,10 @@ from hub.responses import respond
 from models.access import Action, Viewer, may
 from models.database import transaction
 from models.resources.content_types import CUSTOMISED, Customised
+from models.resources.custom import rewriting
 from models.resources.custom.definition import Definition
 from models.resources.custom_fields import CUSTOM_FIELDS
 from models.resources.filters import FILTER
-from models.resources.kinds import SERIAL
 from models.resources.mistakes import Invalid, Mistake
 from models.resources.searching import SEARCH
 
@@ -71,11 +71,13 @@ def changing(handler: Handler) -> Handler:
 
 async def validate_value(request: web.Request) -> web.Response:
     """Whether a field takes a value. Raises NotValid."""
-    field = found(request, request[VIEWER])
+    row = await rewriting.row((await RECORDS.found(request))["id"])
     body = await read_object(request)
     only(body, ("value",))
+    if row is None:
+        raise NotFound
     try:
-        field.read(body.get("value"))
+        Definition.of(row).read(body.get("value"))
     except Mistake as mistake:
         raise NotValid(str(mistake)) from None
     return respond({"valid": True})
@@ -99,14 +101,6 @@ async def reorder(request: web.Request) -> web.Response:
     async with transaction(context(request)) as connection:
         await connection.execute_query(ORDER, [ids])
     return respond({"reordered": len(ids)})
-
-
-def found(request: web.Request, viewer: Viewer) -> Definition:
-    """The field in the URL. Raises NotFound if there is none for the viewer."""
-    try:
-        return field_of(request, viewer, SERIAL.read_text(request.match_info["id"]))
-    except Mistake:
-        raise NotFound from None
 
 
 def field_of(request: web.Request, viewer: Viewer, key: int) -> Definition:
