@@ -13,10 +13,11 @@ from hub.errors import Forbidden, Handler, NotFound, Refusal
 from hub.records import Records
 from hub.requests import VIEWER, context, only, read_object
 from hub.responses import respond
+from models import jobs
 from models.access import Action, Viewer, may
 from models.database import transaction
 from models.resources.content_types import CUSTOMISED, Customised
-from models.resources.custom import rewriting
+from models.resources.custom import rewriting, searching
 from models.resources.custom.definition import Definition
 from models.resources.custom_fields import CUSTOM_FIELDS
 from models.resources.filters import FILTER
@@ -59,11 +60,15 @@ async def index(request: web.Request) -> web.Response:
 
 
 def changing(handler: Handler) -> Handler:
-    """The handler, after which this node has the definitions it changed, and fields get their indexes."""
+    """The handler, after which this node has the definitions it changed, and jobs see to filters and search."""
 
     async def changed(request: web.Request) -> web.StreamResponse:
+        before = {field.id: field for field in request.app[DEFINITIONS].now.every}
         response = await handler(request)
         await custom_indexes.settle(request)
+        for field in request.app[DEFINITIONS].now.every:
+            if searching.searched(field) != searching.searched(before.get(field.id)):
+                await jobs.start(searching.JOB, {"field": field.id}, context(request))
         return response
 
     return changed

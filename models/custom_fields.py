@@ -183,6 +183,14 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
             substr(given ->> name, 12, 2)::int, substr(given ->> name, 15, 2)::int,
             rtrim(substr(given ->> name, 18), 'Z')::float8)) AT TIME ZONE 'UTC' END
 """,
+    # What search looks in of a record's custom fields.
+    """
+CREATE FUNCTION hub_custom_words(kind int, given jsonb) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN given = '{}' THEN '' ELSE (
+        SELECT coalesce(string_agg(given ->> f.name, ' ' ORDER BY f.id), '') FROM crm_custom_fields f
+        WHERE f.content_type = kind AND f.is_searchable AND f.is_active AND given ? f.name) END
+$$
+""",
     """
 CREATE FUNCTION hub_only(given jsonb, names text[]) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
     SELECT coalesce(jsonb_object_agg(key, value), '{}')

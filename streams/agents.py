@@ -16,6 +16,7 @@ from streams.timeline import TIMELINE
 KINDS: Mapping[str, Step] = {
     "custom_field": custom_fields.rewrite,
     "custom_field_index": custom_indexes.build,
+    "custom_field_search": custom_fields.search,
 }
 
 AGENTS = {agent.name: agent for agent in (AUDIT, TIMELINE, LIVE, NOTIFICATIONS, jobs.agent(KINDS))}

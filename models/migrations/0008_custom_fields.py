@@ -15,6 +15,8 @@ from tortoise.migrations.operations import RunSQL
 
 from models.capture import statements, touch
 from models.custom_fields import FUNCTIONS, TRIGGERS, VERSION_TABLE, FieldType
+from models.resources.custom.searching import SEARCHED
+from models.search import statements as statements_of_search
 
 CAPTURED = ("crm_custom_fields", "crm_custom_field_groups", "crm_custom_field_group_memberships", "crm_files")
 TOUCHED = ("crm_custom_fields", "crm_custom_field_groups")
@@ -117,4 +119,6 @@ class Migration(migrations.Migration):
         RunSQL([*FUNCTIONS, *TRIGGERS]),
         RunSQL([statement for table in CAPTURED for statement in statements(table)]),
         RunSQL([touch(table) for table in TOUCHED]),
+        # The tables with the documents are there, and no custom field is searchable yet.
+        RunSQL([statement for searched in SEARCHED.values() for statement in [*statements_of_search(searched)][1:]]),
     ]

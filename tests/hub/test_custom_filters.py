@@ -155,3 +155,23 @@ async def test_fields_of_what_a_record_refers_to(rest: Rest) -> None:
     for region, count in (("north", 1), ("south", 0)):
         answer = await admin.get(f"/api/v1/opportunities/?contact__custom_fields__region={region}")
         assert (answer.status, answer.body["count"]) == (200, count)
+
+
+async def test_searchable_fields_are_words_of_the_record(rest: Rest) -> None:
+    admin = await rest.user()
+    field = await defined(admin, "nick", is_searchable=True)
+    await _work(rest)
+    lead = await made(admin, phone="1", custom_fields={"nick": "Zaphod B."})
+    assert await _found(admin, "search=zaph") == ["1"]
+    of, one = f"/api/v1/leads/{lead['id']}/", f"{FIELDS}{field['id']}/"
+    assert (await admin.patch(of, {"custom_fields": {"nick": "Trillian"}})).status == 200
+    assert (await _found(admin, "search=zaph"), await _found(admin, "search=trill")) == ([], ["1"])
+    for searchable in (False, True):
+        assert (await admin.patch(one, {"is_searchable": searchable})).status == 200
+        await _work(rest)
+        assert await _found(admin, "search=trillian") == ["1"] * searchable
+    hidden = await admin.patch(one, {"visible_to_roles": ["manager"]})
+    assert (hidden.status, list(hidden.body)) == (400, ["is_searchable"])
+    assert (await admin.patch(one, {"is_active": False})).status == 200
+    await _work(rest)
+    assert await _found(admin, "search=trillian") == []

@@ -106,6 +106,8 @@ def consistent(row: Mapping[str, Any]) -> Definition:
     if wrong:
         raise Invalid(wrong)
     field = Definition.of(row)
+    if field.searchable and not all(field.seen_by(role) for role in Role):
+        raise Invalid({"is_searchable": ["Only a field that every role sees can be searched."]})
     try:
         if type is FieldType.FILE and field.default_text:
             raise Mistake("A file has no default.")
@@ -124,6 +126,8 @@ def _strange(row: Mapping[str, Any], type: FieldType, form: Form) -> dict[str, l
     }
     if Rule.OPTIONS in form.rules and not row["options"]:
         wrong["options"] = [f"A {type} field needs options."]
+    if row["is_searchable"] and type in (FieldType.BOOLEAN, FieldType.FILE):
+        wrong["is_searchable"] = [f"There are no words in a {type} field."]
     if row["is_filterable"] and type in (FieldType.TEXTAREA, FieldType.FILE):
         wrong["is_filterable"] = [f"Lists cannot be filtered by a {type} field."]
     return wrong

@@ -44,7 +44,7 @@ class Reads(Protocol):
     async def fetchrow(self, query: str, /) -> Any: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Definitions:
     """The custom fields of every kind of record, in their order."""
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
-from models.access import Viewer
+from models.access import Role, Viewer
 from models.custom_fields import FieldType
 from models.resources.content_types import CUSTOMISED
 from models.resources.custom.changes import COLUMN
@@ -58,10 +59,15 @@ COMPARED: Mapping[FieldType, Compared] = {
 
 def more(definitions: Definitions, viewer: Viewer) -> More:
     """What the viewer can filter and order by beside the declared fields."""
+    return _more(definitions, viewer.role)
+
+
+@lru_cache(maxsize=64)
+def _more(definitions: Definitions, role: Role) -> More:
     return {
         entity: {
             f"{COLUMN}{STEP}{field.name}": _operand(field)
-            for field in definitions.seen(entity, viewer.role).values()
+            for field in definitions.seen(entity, role).values()
             if field.filterable and field.type in COMPARED
         }
         for entity in CUSTOMISED.values()
