@@ -77,12 +77,12 @@ class Wanted:
         return conditions
 
     async def rows(self, window: Window) -> Sequence[Row]:
-        """A part of the list as a list shows records, in its order; ranked rows have the `total` of the list."""
+        """A part of the list as a list shows records, in its order; ranked rows have the `list_total`."""
         table = self.resource.table
         if self.search is not None and self.ranked:
             inner = self._narrowed
             best = await self.search.ranked(inner, self.viewer)
-            conditions, source, also = inner.inside(), f'({best}) AS "{table}"', ["total"]
+            conditions, source, also = inner.inside(), f'({best}) AS "{table}"', ["list_total"]
         else:
             conditions, source, also = self.conditions, f'"{table}"', []
         found = window.sql(", ".join(f'"{table}".{name}' for name in ("id", *also)), source, conditions)

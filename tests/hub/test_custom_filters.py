@@ -84,7 +84,9 @@ async def test_filters_wait_for_the_index_and_use_it(rest: Rest) -> None:
     assert (await admin.patch(f"{FIELDS}{field['id']}/", {"is_filterable": True})).status == 200
     for asked in (query, "ordering=-custom_fields__revenue", 'filter={"not":{"custom_fields__revenue":1}}'):
         waiting = await admin.get(f"/api/v1/leads/?{asked}")
-        (job,) = (await admin.get("/api/v1/jobs/?kind=custom_field_index")).body["results"]
+        jobs = (await admin.get("/api/v1/jobs/?kind=custom_field_index")).body
+        (job,) = jobs["results"]
+        assert jobs["count"] == 1
         assert waiting.status == 409
         assert waiting.body["detail"] == (
             f"The index of custom_fields__revenue is not ready yet. Job {job['id']} is pending."
