@@ -179,7 +179,7 @@ async def bulk_update(request: web.Request) -> web.Response:
             errors.append({"field_id": int(name) if name.isdecimal() else name, "error": str(mistake)})
     if changes:
         entity = fields[0].entity
-        await RECORDS[entity].change(request, key, {COLUMN: changes}, partial=True)
+        await RECORDS[entity].changed(request, key, {COLUMN: changes})
     return respond({"updated": updated, "errors": errors})
 
 
@@ -228,7 +228,7 @@ def _value(body: Mapping[str, Any], field: Definition) -> Any:
 
 async def _set(request: web.Request, field: Definition, key: int, value: object) -> None:
     try:
-        await RECORDS[field.entity].change(request, key, {COLUMN: {field.name: value}}, partial=True)
+        await RECORDS[field.entity].changed(request, key, {COLUMN: {field.name: value}})
     except Invalid as invalid:
         name = message_key(field.name)
         if name not in invalid.messages:

@@ -6,26 +6,28 @@ leaves optional ones that are not named as they are, as the original API did.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
-import asyncpg
 from aiohttp import web
 from tortoise.exceptions import IntegrityError
 
-from hub import custom_indexes, idempotency, pages
+from hub import custom_indexes, etags, idempotency, pages
 from hub.definitions import DEFINITIONS
 from hub.errors import Forbidden, NotFound
 from hub.requests import VIEWER, context, parse_object, read_object
 from hub.responses import respond
 from models.access import Action, Viewer, may
 from models.database import Context, transaction
+from models.resources import dependents, references
+from models.resources.conditions import Conditions
+from models.resources.conflicts import conflict
 from models.resources.custom import filtering
 from models.resources.custom.attaching import attach
-from models.resources.custom.changes import COLUMN, Changes
+from models.resources.custom.changes import COLUMN, Changes, Outdated
 from models.resources.custom.definitions import Definitions
-from models.resources.mistakes import NON_FIELD, Invalid, Mistake, NotReady
+from models.resources.mistakes import Invalid, Mistake, NotReady
 from models.resources.resource import Reference, Resource
 from models.resources.selection import Key, Row, Selection
 from models.resources.wanted import Wanted
@@ -77,61 +79,80 @@ class Records:
                 try:
                     row = await self._inserted(columns, context(request), custom, viewer)
                 except IntegrityError as error:
-                    raise self._conflict(error) from error
-                if row is not None:
-                    return idempotency.Answer(status=201, body=self._shown(row, viewer, held.now))
-                await held.refresh()
+                    raise conflict(self.resource, error) from error
+                except Outdated:
+                    await held.refresh()
+                    continue
+                return idempotency.Answer(status=201, body=self._shown(row, viewer, held.now))
 
         async def permitted(answer: dict[str, Any]) -> bool:
             row = await self.resource.access.one(answer["id"])
             return row is None or self.resource.seen(row, "", viewer)
 
-        return await idempotency.once(request, raw, work, permitted)
+        return etags.mark(self.resource, await idempotency.once(request, raw, work, permitted))
 
     async def retrieve(self, request: web.Request) -> web.Response:
         """One record."""
-        viewer = request[VIEWER]
-        row = await self.found(request)
-        return respond(self._shown(row, viewer, request.app[DEFINITIONS].now))
+        shown = self._shown(await self.found(request), request[VIEWER], request.app[DEFINITIONS].now)
+        return etags.respond(request, self.resource, shown)
 
     async def found(self, request: web.Request) -> Row:
         """The record in the URL, in detail. Raises NotFound if the caller may not read it."""
-        return await self._readable(self.resource.detailed, self._key(request), request[VIEWER])
+        return await self._readable(self.resource.detailed, self.key(request), request[VIEWER])
 
     async def put(self, request: web.Request) -> web.Response:
         """Change a record; every required field must be there."""
-        return await self._change(request, partial=False)
+        return await self.change(request, await read_object(request), partial=False)
 
     async def patch(self, request: web.Request) -> web.Response:
         """Change the fields that are named."""
-        return await self._change(request, partial=True)
+        return await self.change(request, await read_object(request))
 
     async def delete(self, request: web.Request) -> web.Response:
         """Remove a record, and what cannot be without it. Forbidden if the caller may not remove all of that."""
-        key, viewer = self._key(request), request[VIEWER]
+        key, viewer, wanted = self.key(request), request[VIEWER], etags.wanted(request)
+        what = self.resource.access if wanted is None else self.resource.detailed
         async with transaction(context(request)):
-            self._allow(Action.DELETE, await self._readable(self.resource.access, key, viewer, held=True), viewer)
-            for one in self.resource.dependents:
-                rows = await one.model.filter(**{one.column: key}).values()
-                if not all(may(viewer, Action.DELETE, one.entity, row) for row in rows):
-                    raise Forbidden(f"This would delete an {one.entity} that you may not delete.")
+            row = await self._readable(what, key, viewer, held=True)
+            self._allow(Action.DELETE, row, viewer)
+            if wanted is not None:
+                wanted.check(self.resource, self._shown(row, viewer, request.app[DEFINITIONS].now))
+            if why := await dependents.protected(self.resource, [key], viewer):
+                raise Forbidden(why[key])
             await self.resource.model.filter(id=key).delete()
         return web.Response(status=204)
 
-    async def _change(self, request: web.Request, *, partial: bool) -> web.Response:
-        body = await read_object(request)
-        return respond(await self.change(request, self._key(request), body, partial=partial))
+    async def change(self, request: web.Request, body: Mapping[str, Any], *, partial: bool = True) -> web.Response:
+        """Change the record in the URL as a client's JSON says.
 
-    async def change(self, request: web.Request, key: Key, body: Mapping[str, Any], *, partial: bool) -> dict[str, Any]:
-        """The record with the changes in a body made by the caller, as they may see it."""
+        With If-Match its row is held from the look at its state to the change; without, one statement does both.
+        """
+        wanted = etags.wanted(request)
+        async with nullcontext() if wanted is None else transaction(context(request)):
+            shown = await self.changed(request, self.key(request), body, wanted, partial=partial)
+        return etags.respond(request, self.resource, shown)
+
+    async def changed(
+        self,
+        request: web.Request,
+        key: Key,
+        body: Mapping[str, Any],
+        wanted: etags.Wanted | None = None,
+        *,
+        partial: bool = True,
+    ) -> dict[str, Any]:
+        """A record with the changes in a body made by the caller, as they may see it."""
         viewer, held = request[VIEWER], request.app[DEFINITIONS]
         changes = not body.keys().isdisjoint(self.resource.settable)
         # What is sent back is compared with what is shown, and what changes nothing is answered with it.
         plain = body.keys().isdisjoint({*self.resource.fixed, COLUMN}) and self.resource.agree is None
-        whole = not (changes and plain and (partial or not self.resource.customised))
+        whole = wanted is not None or not (changes and plain and (partial or not self.resource.customised))
+        what = self.resource.detailed if whole else self.resource.access
         while True:
-            row = await self._readable(self.resource.detailed if whole else self.resource.access, key, viewer)
+            row = await self._readable(what, key, viewer, held=wanted is not None)
             self._allow(Action.UPDATE, row, viewer)
+            if wanted is not None:
+                wanted.check(self.resource, self._shown(row, viewer, held.now))
             values, custom = self._read(body, viewer, held.now, row, partial=partial)
             if whole:
                 self.resource.unchanged(body, self._shown(row, viewer, held.now))
@@ -142,19 +163,18 @@ class Records:
             try:
                 changed = await self._updated(key, columns, judged, context(request), custom, viewer)
             except IntegrityError as error:
-                raise self._conflict(error) from error
+                raise conflict(self.resource, error) from error
             if changed is not None:
                 return self._shown(changed, viewer, held.now)
             # Meanwhile somebody changed what it was judged by, or deleted it, or its custom fields are others now.
             await held.refresh()
 
-    async def _inserted(self, columns: Row, context: Context, custom: Changes | None, viewer: Viewer) -> Row | None:
+    async def _inserted(self, columns: Row, context: Context, custom: Changes | None, viewer: Viewer) -> Row:
         if custom is None or not custom.files:
             return await self.resource.detailed.inserted(columns, context, custom)
         async with transaction(context):
             row = await self.resource.detailed.inserted(columns, context, custom)
-            if row is not None:
-                await attach(custom.files, self.resource.entity, row["id"], viewer)
+            await attach(custom.files, self.resource.entity, row["id"], viewer)
         return row
 
     async def _updated(
@@ -200,11 +220,33 @@ class Records:
         changes = definitions.changed(entity, given, viewer, row[COLUMN], partial=partial)
         return changes if changes.values else None
 
+    async def narrowed(self, request: web.Request) -> Conditions:
+        """What keeps the records that the list would show for these parameters, all pages of it. Raises Invalid."""
+        more = filtering.more(request.app[DEFINITIONS].now, request[VIEWER])
+        try:
+            wanted = Wanted.read(self.resource, pages.query(request), request[VIEWER], more)
+            await wanted.check()
+            return wanted.conditions
+        except NotReady as error:
+            raise await custom_indexes.refused(error) from None
+
     async def _readable(self, what: Selection, key: Key, viewer: Viewer, *, held: bool = False) -> Row:
         """A record as one of the resource's selections has it. Raises NotFound if the viewer may not read it."""
         row = await what.one(key, held=held)
         if row is None or not self.resource.seen(row, "", viewer):
             raise NotFound
+        return row
+
+    async def held(self, request: web.Request, wanted: etags.Wanted | None) -> Row:
+        """The record in the URL, that the caller may change, in detail, held in this transaction, in a wanted state.
+
+        Raises NotFound, Forbidden, ChangedMeanwhile.
+        """
+        viewer = request[VIEWER]
+        row = await self._readable(self.resource.detailed, self.key(request), viewer, held=True)
+        self._allow(Action.UPDATE, row, viewer)
+        if wanted is not None:
+            wanted.check(self.resource, self._shown(row, viewer, request.app[DEFINITIONS].now))
         return row
 
     def _allow(self, action: Action, row: Row, viewer: Viewer) -> None:
@@ -221,14 +263,14 @@ class Records:
             known = row is not None and value == row.get(field.column)
             if isinstance(field, Reference) and value is not None and not known:
                 try:
-                    await _find(field, value, viewer)
+                    await references.find(field, value, viewer)
                 except Mistake as mistake:
                     wrong[name] = [str(mistake)]
         if wrong:
             raise Invalid(wrong)
         return columns
 
-    def _key(self, request: web.Request) -> Key:
+    def key(self, request: web.Request) -> Key:
         """The record's id in the URL. Raises NotFound for what can be none."""
         try:
             key: Key = self.resource.key.read_text(request.match_info["id"])
@@ -241,24 +283,3 @@ class Records:
         if self.resource.customised:
             shown[COLUMN] = definitions.show(self.resource.entity, row[COLUMN], viewer)
         return shown
-
-    def _conflict(self, error: IntegrityError) -> Invalid:
-        """What to say when the database refuses a value that another record has, or that refers to one just gone."""
-        cause = error.args[0] if error.args else None
-        column = re.search(r"(\w+)\)=", getattr(cause, "detail", None) or "")
-        for name, field in self.resource.writable.items():
-            if column and field.column == column[1]:
-                taken = isinstance(cause, asyncpg.UniqueViolationError)
-                said = (
-                    f"A {self.resource.entity.replace('_', ' ')} with this {name} already exists."
-                    if taken
-                    else "No such record."
-                )
-                return Invalid({name: [said]})
-        return Invalid({NON_FIELD: ["The database does not accept these values together."]})
-
-
-async def _find(field: Reference, key: int, viewer: Viewer) -> None:
-    """Raise Mistake unless the record referred to is there for the viewer."""
-    if not await field.to.readable(key, viewer):
-        raise Mistake(f"There is no {field.to.entity} {key}.")

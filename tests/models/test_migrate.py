@@ -27,6 +27,7 @@ NAMES = [
     "0006_accounts",
     "0007_jobs",
     "0008_custom_fields",
+    "0009_actions",
 ]
 
 

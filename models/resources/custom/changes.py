@@ -14,6 +14,10 @@ COLUMN = "custom_fields"
 LATEST = "hub_custom_fields_are(${}::bigint)"
 
 
+class Outdated(Exception):
+    """The definitions that values were read by are not the latest any more."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Changes:
     """New values of a record's custom fields by name, null for none, and the version of the definitions they follow."""
