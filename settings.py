@@ -37,6 +37,10 @@ class Settings:
     tail_fetch_wait: int = 500
     #: Where embedded engines keep their data and files are stored.
     data: Path = Path(".data")
+    #: Largest file that can be uploaded, in megabytes.
+    file_megabytes: int = 25
+    #: What uploaded files may be, by their content: of pdf, png, jpeg, gif, webp, docx, xlsx, pptx, txt, csv.
+    file_types: str = "pdf,png,jpeg,gif,webp,docx,xlsx,pptx,txt,csv"
     #: Signs tokens. Made on first run under `data` when the engines are embedded, required otherwise.
     secret: str = ""
     #: Life of an access token, in minutes.

@@ -1,5 +1,5 @@
-"""Removing what is past its time: idempotency keys after a day, sign-ins and
-password resets after their expiry, mails after a month, throttles after a day."""
+"""Removing what is past its time: idempotency keys after a day, sign-ins and password resets after their expiry, mails
+after a month, throttles after a day, files that no record refers to after a day."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import asyncpg
 import structlog
 from aiohttp import web
 
+from hub import files
 from hub.errors import unavailable
 from hub.keys import POOL
 
@@ -40,6 +41,7 @@ async def keep_removing(app: web.Application) -> AsyncIterator[None]:
         while True:
             try:
                 await remove_expired(app[POOL])
+                await files.sweep(app[POOL], app[files.BLOBS])
             except Exception as error:
                 if not unavailable(error):
                     raise

@@ -130,6 +130,8 @@ RULES: Mapping[str, Mapping[Role, Rule]] = {
     },
     "campaign": {Role.MARKETING: FULL, Role.CUSTOMER_SUPPORT: READER, Role.VIEWER: READER},
     "opportunity_stage": _staff(READER),
+    "custom_field": _staff(READER),
+    "custom_field_group": _staff(READER),
     "activity": _staff(_within("actor_id")),
     "follow": _staff(_within("user_id")),
     "notification": _staff(_within("user_id")),
