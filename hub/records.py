@@ -34,16 +34,19 @@ class Records:
         self.resource = resource
         self._filters = resource.used(FILTERED)
         self._presets = {preset.name: preset for preset in resource.presets}
-        self._ordered = tuple(resource.used(ORDERED))
-        self._parameters = (*self._filters, *self._presets, pages.ORDERING, pages.PAGE, pages.PAGE_SIZE)
+        #: The fields a list can be ordered by.
+        self.ordered = tuple(resource.used(ORDERED))
+        #: The parameters that narrow a list.
+        self.narrowing = (*self._filters, *self._presets)
+        self._parameters = (*self.narrowing, pages.ORDERING, pages.PAGE, pages.PAGE_SIZE)
 
     async def index(self, request: web.Request) -> web.Response:
         """A page of the records the caller may see."""
         viewer = request[VIEWER]
         given = pages.query(request, self._parameters)
         page = pages.page(given)
-        order = pages.ordering(given, self._ordered, "-created_at")
-        conditions = await self._narrowed(given, viewer)
+        order = pages.ordering(given, self.ordered, "-created_at")
+        conditions = await self.narrowed(given, viewer)
         count = await self.resource.access.count(conditions.sql, conditions.values)
         page.within(count)
         rows = await self.resource.listed.page(conditions.sql, conditions.values, order, page.size, page.offset)
@@ -132,7 +135,7 @@ class Records:
                 return respond(self._shown(changed, viewer))
             # Meanwhile somebody changed what it was judged by, or deleted it.
 
-    async def _narrowed(self, given: Mapping[str, str], viewer: Viewer) -> Conditions:
+    async def narrowed(self, given: Mapping[str, str], viewer: Viewer) -> Conditions:
         """The records the viewer may see, narrowed by the filters given."""
         conditions = Conditions()
         conditions.visible(viewer, self.resource.entity, self.resource.table)

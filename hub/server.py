@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 import settings as settings_module
-from hub import configuration, errors, expiry, live, requests, routes
+from hub import configuration, errors, expiry, exports, live, requests, routes
 from hub.access_log import AccessLog
 from hub.centrifuge.issuer import Issuer
 from hub.connection_tokens import ISSUER
@@ -52,6 +52,7 @@ def application(settings: Settings, pool: asyncpg.Pool) -> web.Application:
     app.on_response_prepare.append(errors.mark_begun)
     app.on_response_prepare.append(requests.name_response)
     app.cleanup_ctx.append(expiry.keep_removing)
+    exports.add(app)
     routes.add(app)
     return app
 

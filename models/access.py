@@ -131,6 +131,7 @@ RULES: Mapping[str, Mapping[Role, Rule]] = {
     "notification": _staff(_within("user_id")),
     "notification_read": _staff(_within("user_id")),
     "job": _staff(_within("created_by_id")),
+    "import": _staff(_within("created_by_id")),
     "user": _staff(Rule(read=Reach(own=("id",)), write=NOTHING)),
     "user_profile": _staff(_within("user_id")),
 }

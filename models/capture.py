@@ -39,6 +39,7 @@ CAPTURED = (
     Captured(table="crm_activities", entity="activity", topic="crm.activities", key=("object_type", "object_id")),
     Captured(table="crm_follows", entity="follow"),
     Captured(table="notification_reads", entity="notification_read"),
+    Captured(table="exports", entity="export"),
 )
 
 #: Tables that are not captured, because they are derived from events or are the machinery itself.
@@ -49,6 +50,11 @@ NOT_CAPTURED = frozenset(
         "field_history",
         "timeline",
         "jobs",
+        # Files and their rows on the way in: what comes of them is captured where it comes to stand.
+        "imports",
+        "import_pieces",
+        "import_rows",
+        "import_changes",
         "idempotency_keys",
         "refresh_tokens",
         "events",

@@ -38,6 +38,7 @@ MODULES = (
     "models.audit",
     "models.timeline",
     "models.jobs",
+    "models.uploads",
 )
 
 APPLICATION = "switchboard"

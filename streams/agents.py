@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping
 from streams import jobs
 from streams.agent import Agent
 from streams.audit import AUDIT
+from streams.imports import steps as imports
 from streams.live import LIVE
 from streams.notifications import NOTIFICATIONS
 from streams.steps import Step
 from streams.timeline import TIMELINE
 
 #: The kinds of jobs, and the step of each.
-KINDS: Mapping[str, Step] = {}
+KINDS: Mapping[str, Step] = {"import": imports.step, "import_undo": imports.undo}
 
 AGENTS = {agent.name: agent for agent in (AUDIT, TIMELINE, LIVE, NOTIFICATIONS, jobs.agent(KINDS))}
 
