@@ -47,8 +47,6 @@ class Settings:
     history_megabytes: int = 256
     #: Largest file that may be uploaded to be imported, in megabytes.
     import_megabytes: int = 256
-    #: Days after which an uploaded file is removed, with its rows and the means to undo it.
-    import_days: int = 30
     #: File that configures clients, tokens, channels and the server API (docs/operating.md); empty is none.
     config: str = ""
     #: 1 to allow the file's insecure modes although the hub can be reached from other machines.

@@ -1,4 +1,6 @@
-"""Removing what is past its time: idempotency keys after a day, refresh tokens after their expiry."""
+"""Removing what is past its time: idempotency keys after a day, refresh tokens after their expiry, files to be imported
+after a month, those that were never received whole after a day.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +22,9 @@ PAUSE = 600.0
 STATEMENTS = (
     "DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'",
     "DELETE FROM refresh_tokens WHERE expires_at < now()",
+    # One in a round: it may have a million rows.
+    """DELETE FROM imports WHERE id IN (SELECT id FROM imports WHERE created_at < now() - interval '30 days'
+        OR detected = '{}' AND created_at < now() - interval '1 day' ORDER BY created_at LIMIT 1)""",
 )
 
 

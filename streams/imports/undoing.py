@@ -112,15 +112,15 @@ async def undo(
     changed = [row for row in free if not row["created"]]
     if made:
         await connection.execute(f"DELETE FROM {resource.table} WHERE id = ANY($1)", made)
-    if changed:
-        await _restore(connection, resource, changed)
+    conflicts |= await _restore(connection, resource, changed)
+    restored = [row for row in changed if row["n"] not in conflicts]
     settled = [row["n"] for row in rows if row["n"] not in conflicts]
     await connection.execute("DELETE FROM import_changes WHERE import_id = $1 AND n = ANY($2)", import_id, settled)
     return Undone(
         rows=len(rows),
         last=rows[-1]["n"] if rows else 0,
         deleted=len(made),
-        restored=len(changed),
+        restored=len(restored),
         gone=sum(1 for row in rows if row["now"] is None),
         conflicts=conflicts,
     )
@@ -161,8 +161,20 @@ async def _depended(connection: asyncpg.Connection, resource: Resource, ids: Seq
     return found
 
 
-async def _restore(connection: asyncpg.Connection, resource: Resource, rows: Sequence[Mapping[str, Any]]) -> None:
+async def _restore(
+    connection: asyncpg.Connection, resource: Resource, rows: Sequence[Mapping[str, Any]]
+) -> dict[int, tuple[int, str]]:
+    """Put records back; should one not be taken, each by itself. Why some are left, by row."""
+    if not rows:
+        return {}
     columns = [one.column for one in resource.writable.values()]
     changes = ", ".join(f'"{column}" = wanted."{column}"' for column in columns)
     sql = RESTORE.format(table=resource.table, changes=changes)
-    await connection.execute(sql, [row["record"] for row in rows], [row["before"] for row in rows])
+    try:
+        async with connection.transaction():
+            await connection.execute(sql, [row["record"] for row in rows], [row["before"] for row in rows])
+    except asyncpg.IntegrityConstraintViolationError:
+        if len(rows) == 1:
+            return {rows[0]["n"]: (rows[0]["record"], "What it had cannot stand beside other records any more.")}
+        return {n: why for row in rows for n, why in (await _restore(connection, resource, [row])).items()}
+    return {}

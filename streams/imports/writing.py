@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import orjson
 
 from models.imports.table import Table
 from models.resources.resource import Resource
@@ -122,7 +121,7 @@ async def _note(
 
 
 def _values(rows: Sequence[Waiting]) -> list[str]:
-    return [orjson.dumps(row.values).decode() for row in rows]
+    return [dump(row.values).decode() for row in rows]
 
 
 def _blank(resource: Resource, columns: Sequence[str]) -> dict[str, Any]:

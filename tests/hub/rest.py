@@ -114,9 +114,9 @@ def token(user_id: int, *, kind: tokens.Kind = tokens.Kind.ACCESS, minutes: floa
 
 
 @asynccontextmanager
-async def serve(url: str) -> AsyncIterator[Rest]:
-    """The REST side of a hub over the database at `url`."""
-    settings = Settings(database_url=url, kafka="none needed", secret=SECRET)
+async def serve(url: str, **given: Any) -> AsyncIterator[Rest]:
+    """The REST side of a hub over the database at `url`, with these settings."""
+    settings = Settings(database_url=url, kafka="none needed", secret=SECRET, **given)
     async with databases.pool(url, size=8) as pool, databases.orm(url, size=8), aiohttp.ClientSession() as http:
         app = server.application(settings, pool)
         runner = web.AppRunner(app, handler_cancellation=True, access_log_class=AccessLog)

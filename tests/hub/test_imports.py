@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 
 from models.access import Role
-from tests.hub.importing import IMPORTS, at_once, done, form, send, text, work
-from tests.hub.rest import LEAD, Caller, Rest
+from tests.hub.importing import IMPORTS, at_once, done, form, send, step, text, work
+from tests.hub.rest import LEAD, Caller, Rest, serve
 
 LEADS = b"First Name,Last Name,E-mail,Status\nIda,Holt,ida@example.com,New\nKai,Brandt,kai@example.com,qualified\n"
 
@@ -239,3 +239,61 @@ async def test_a_file_is_kept_once_however_often_it_is_sent(rest: Rest) -> None:
     assert answers[0] == answers[1]
     assert await rest.pool.fetchval("SELECT count(*) FROM imports") == 1
     await work(rest)
+
+
+async def test_what_goes_bad_between_check_and_write_takes_everything_back(rest: Rest) -> None:
+    admin = await rest.user()
+    rows = b"".join(b"A,B,a%d@example.com\n" % n for n in range(4100))
+    given = await upload(admin, b"first_name,last_name,email\n" + rows, "contacts", skip_errors="false")
+    begun = await admin.post(f"{IMPORTS}{given['id']}/run/", None)
+    while await rest.pool.fetchval("SELECT state ->> 'phase' FROM jobs") != "write":
+        await step(rest)
+    await step(rest)
+    assert len(await emails(rest, "crm_contacts")) == 4000
+    late = {"first_name": "L", "last_name": "M", "email": "a4050@example.com"}
+    assert (await admin.post("/api/v1/contacts/", late)).status == 201
+    await work(rest)
+    job = (await admin.get(f"/api/v1/jobs/{begun.body['id']}/")).body
+    assert (job["status"], job["result"]["created"], job["result"]["errors"]) == ("completed", 0, 1)
+    assert await emails(rest, "crm_contacts") == ["a4050@example.com"]
+
+
+async def test_files_that_are_none(rest: Rest) -> None:
+    admin = await rest.user()
+    for file, name in ((b"", "x.csv"), (b"PK\x03\x04x", "x.xlsx"), (b"\n\n", "x.csv")):
+        answer = await send(admin, IMPORTS, file, name, type="leads")
+        assert (answer.status, list(answer.body)) == (400, ["file"])
+    assert (await admin.post(IMPORTS, {"type": "leads"})).status == 400
+    assert (await send(admin, IMPORTS, LEADS, type="users")).status == 400
+    for name, text_ in (("encoding", "ebcdic"), ("delimiter", "x"), ("colour", "red"), ("dates", "dym")):
+        answer = await send(admin, IMPORTS, LEADS, type="leads", **{name: text_})
+        assert (answer.status, list(answer.body)) == (400, [name])
+    assert await rest.pool.fetchval("SELECT count(*) FROM imports") == 0
+    assert await rest.pool.fetchval("SELECT count(*) FROM import_pieces") == 0
+
+
+async def test_a_file_over_the_limit_is_refused_and_leaves_nothing(database: str) -> None:
+    async with serve(database, import_megabytes=1) as rest:
+        answer = await send(await rest.user(), IMPORTS, b"x" * (1024 * 1024 + 1), type="leads")
+        assert answer.status == 413
+        assert await rest.pool.fetchval("SELECT count(*) FROM import_pieces") == 0
+
+
+async def test_what_a_careless_reader_trips_over(rest: Rest) -> None:
+    admin = await rest.user()
+    file = b'first_name,last_name,email,notes\nA,B,a@example.com,\x00\nC,D,c@example.com,"open\n\nE,F,e@example.com,"\n'
+    given = await upload(admin, file)
+    result = (await done(rest, admin, given["id"]))["result"]
+    assert (result["created"], result["errors"]) == (1, 1)
+    assert await rest.pool.fetchval("SELECT notes FROM crm_leads") == "open\n\nE,F,e@example.com,"
+    # The rest of the file is not of the encoding that was chosen.
+    broken = b"first_name,last_name,email\n" + b"A,B,a@example.com\n" * 40_000 + b"\xff,B,b@example.com\n"
+    given = await upload(admin, broken, encoding="utf-8")
+    job = await done(rest, admin, given["id"])
+    assert (job["status"], job["error"]) == ("failed", "The file is not utf-8: bytes ff.")
+    endless = b'first_name,last_name,email\nA,B,"' + b"x" * 200_000
+    given = await upload(
+        admin, endless, mapping='{"first_name": "first_name", "last_name": "last_name", "email": "email"}'
+    )
+    job = await done(rest, admin, given["id"])
+    assert (job["status"], "quotation mark" in job["error"]) == ("failed", True)
