@@ -8,8 +8,9 @@ SOURCES := main.py up.py settings.py models analytics streams actors hub engines
 run: .venv/installed
 	HUB_LOG_FORMAT=$${HUB_LOG_FORMAT:-console} $(BIN)/python main.py up
 
+# Two processes: much of the time a test waits.
 test: .venv/installed
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check: .venv/installed
 	$(BIN)/ruff format --check .
@@ -21,7 +22,7 @@ bench: .venv/installed
 
 # The fault proofs at full size, with seeds nobody has seen.
 soak: .venv/installed
-	$(BIN)/pytest --soak --timeout 3600 tests
+	$(BIN)/pytest -n 2 --dist loadfile --soak --timeout 3600 tests
 
 .venv/installed: requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

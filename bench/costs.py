@@ -23,7 +23,7 @@ import psutil
 import uvloop
 from aiohttp import web
 
-from bench.records import LEAD, LEADS, Ask
+from bench.requests import LEAD, LEADS, Ask
 from engines import ports
 from engines.child import spawn, stop
 from engines.postgres import Postgres

@@ -17,7 +17,6 @@ from aiohttp import web
 from hub import pages
 from hub.errors import Forbidden, Unavailable
 from hub.keys import POOL
-from hub.records import Records
 from hub.requests import VIEWER, context
 from hub.responses import respond
 from models.access import Action, may
@@ -25,7 +24,9 @@ from models.database import transaction
 from models.imports import plan, written
 from models.imports.sheets import Workbook
 from models.resources.mistakes import Invalid
+from models.resources.ordering import NEWEST
 from models.resources.resource import Resource
+from models.resources.wanted import ORDERING, Wanted
 from models.uploads import Export
 
 FIELDS, FORMAT = "fields", "format"
@@ -43,8 +44,6 @@ ROWS = 500
 
 RUNNING = web.AppKey("exports", asyncio.Semaphore)
 
-_RECORDS = {path: Records(resource) for path, resource in plan.TYPES.items()}
-
 
 def add(app: web.Application) -> None:
     """Let the application export."""
@@ -56,27 +55,28 @@ async def export(request: web.Request) -> web.StreamResponse:
     kind = request.match_info["type"]
     if kind not in plan.TYPES:
         return respond({"error": f"Unsupported type: {kind[:50]}. Supported: {', '.join(plan.TYPES)}."}, status=400)
-    records, viewer = _RECORDS[kind], request[VIEWER]
-    resource = records.resource
+    resource, viewer = plan.TYPES[kind], request[VIEWER]
     if not may(viewer, Action.READ, resource.entity, None):
         raise Forbidden
-    given = pages.query(request, (*records.narrowing, pages.ORDERING, FIELDS, FORMAT))
+    given = pages.query(request)
     names, form = _fields(given, resource), given.get(FORMAT, "csv")
     if form not in TYPES:
         raise Invalid({FORMAT: [f"Must be one of {', '.join(TYPES)}."]})
-    order = pages.ordering(given, records.ordered, "-created_at")
-    conditions = await records.narrowed(given, viewer)
-    sql = written.select(resource, names, conditions.sql, order, escape=form == "csv")
+    asked = {name: text for name, text in given.items() if name not in (FIELDS, FORMAT)}
+    # In an order of the records' own, even where the list would show the best matches of a search first.
+    wanted = Wanted.read(resource, {ORDERING: NEWEST, **asked}, viewer)
+    await wanted.check()
+    sql, values = written.select(wanted, names, escape=form == "csv")
     if request.app[RUNNING].locked():
         raise Unavailable
     async with request.app[RUNNING], request.app[POOL].acquire() as connection:
-        await _noted(request, kind, form, given, names)
+        await _noted(request, kind, form, asked, names)
         response = _response(kind, form)
         await response.prepare(request)
         if form == "csv":
-            await _csv(connection, sql, conditions.values, response)
+            await _csv(connection, sql, values, response)
         else:
-            await _xlsx(connection, sql, conditions.values, response, resource, names)
+            await _xlsx(connection, sql, values, response, resource, names)
         await response.write_eof()
     return response
 
@@ -91,8 +91,7 @@ def _fields(given: dict[str, str], resource: Resource) -> Sequence[str]:
     return names
 
 
-async def _noted(request: web.Request, kind: str, form: str, given: dict[str, str], names: Sequence[str]) -> None:
-    parameters = {name: text for name, text in given.items() if name not in (FIELDS, FORMAT)}
+async def _noted(request: web.Request, kind: str, form: str, parameters: dict[str, str], names: Sequence[str]) -> None:
     async with transaction(context(request)):
         await Export.create(
             type=kind, format=form, parameters=parameters, shown=list(names), created_by_id=request[VIEWER].id

@@ -20,13 +20,18 @@ from hub.errors import NotFound
 from hub.keys import POOL
 from hub.requests import VIEWER
 from hub.responses import respond
+from hub.statement import Statement
 from models.audit import AuditAction
 from models.resources.catalogue import RESOURCES
 from models.resources.conditions import Conditions
-from models.resources.kinds import SERIAL, Choice, Kind, Text
+from models.resources.kinds import SERIAL, Choice, Kind, Moment, Text, Uuid
 from models.resources.mistakes import Invalid
+from models.resources.ordering import Key, Order, total
 from models.resources.selection import Row
 from models.resources.users import full_name
+from models.resources.wanted import ORDERING
+
+COLUMNS = "h.*, u.first_name, u.last_name, u.username"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,23 +50,23 @@ class History:
     dated: bool = False
 
     async def index(self, request: web.Request) -> web.Response:
-        """A page of it, newest first."""
+        """A part of it, newest first."""
+        given = pages.query(request)
         dates = ("start_date", "end_date") if self.dated else ()
-        given = pages.query(request, (*self.filters, *dates, pages.ORDERING, pages.PAGE, pages.PAGE_SIZE))
-        page = pages.page(given)
-        order = pages.ordering(given, (self.time,), f"-{self.time}")
+        pages.allowed(given, (*self.filters, *dates, ORDERING, *pages.PAGING))
         if self.paired and ("model" in given) != ("object_id" in given):
             raise Invalid({"model": ["Give model and object_id together."]})
         conditions = self._readable(request)
         conditions.narrow(given, self.filters)
         conditions.during(given, f"h.{self.time}")
-        count = await request.app[POOL].fetchval(
-            f"SELECT count(*) FROM {self.table} h WHERE {conditions.sql}", *conditions.values
+        listed = Statement(
+            pool=request.app[POOL],
+            columns=COLUMNS,
+            source=self._source,
+            conditions=conditions,
+            order=self._order(given.get(ORDERING, f"-{self.time}")),
         )
-        page.within(count)
-        terms = ", ".join(f"h.{term.removeprefix('-')}{' DESC' * term.startswith('-')}" for term in order)
-        rows = await self._rows(request, conditions, f"ORDER BY {terms} LIMIT {page.size} OFFSET {page.offset}")
-        return respond(page.envelope(request.url, count, rows))
+        return respond(await pages.part(given).envelope(request.url, listed, self.show))
 
     async def retrieve(self, request: web.Request) -> web.Response:
         """One row of it."""
@@ -71,24 +76,27 @@ class History:
             raise NotFound from None
         conditions = self._readable(request)
         conditions.add("h.id = {}", key)
-        rows = await self._rows(request, conditions, "")
-        if not rows:
+        sql = f"SELECT {COLUMNS} FROM {self._source} WHERE {conditions.sql}"
+        row = await request.app[POOL].fetchrow(sql, *conditions.values)
+        if row is None:
             raise NotFound
-        return respond(rows[0])
+        return respond(self.show(row))
+
+    @property
+    def _source(self) -> str:
+        return f"{self.table} h LEFT JOIN crm_users u ON u.id = h.{self.user}"
+
+    def _order(self, text: str) -> Order:
+        """The order by time that a parameter asks for. Raises Invalid."""
+        if text.removeprefix("-") != self.time:
+            raise Invalid({ORDERING: [f"Cannot order by {text!r}. Allowed: {self.time}; a minus reverses."]})
+        time = Key(name=self.time, kind=Moment(), sql=f"h.{self.time}", descending=text.startswith("-"))
+        return total([time], Key(name="id", kind=Uuid(), sql="h.id"))
 
     def _readable(self, request: web.Request) -> Conditions:
         conditions = Conditions()
         conditions.readable(request[VIEWER], "h.object_type", "h.object_id", RESOURCES.values())
         return conditions
-
-    async def _rows(self, request: web.Request, conditions: Conditions, tail: str) -> list[dict[str, Any]]:
-        rows = await request.app[POOL].fetch(
-            f"""SELECT h.*, u.first_name, u.last_name, u.username
-                FROM {self.table} h LEFT JOIN crm_users u ON u.id = h.{self.user}
-                WHERE {conditions.sql} {tail}""",
-            *conditions.values,
-        )
-        return [self.show(row) for row in rows]
 
 
 def _named(key: str, row: Row) -> dict[str, str]:

@@ -1,92 +1,168 @@
-"""Pages of a list: `page`, `page_size`, `ordering`, and the envelope {count, next, previous, results}."""
+"""Parts of a list, and the envelope {count, next, previous, results} they come in.
+
+By number: `page` and `page_size`. Or by cursor: `cursor=` begins at the first record, and `next` and `previous` lead on
+with cursors that hold while others write. `count` says whether the list is counted exactly (as pages are), estimated
+from the statistics of Postgres, or not at all (as after a cursor), when it is null.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
+from typing import Any, Protocol
 
 from aiohttp import web
 from yarl import URL
 
 from hub.errors import NotFound
-from models.resources.kinds import Integer
+from models.resources.kinds import Choice, Integer
 from models.resources.mistakes import Invalid, Mistake
+from models.resources.ordering import Order
+from models.resources.selection import Row
+from models.resources.window import Cursor, Window
 
 DEFAULT_SIZE = 20
 LARGEST_SIZE = 100
 
-PAGE, PAGE_SIZE, ORDERING = "page", "page_size", "ordering"
+PAGE, PAGE_SIZE, CURSOR, COUNT = "page", "page_size", "cursor", "count"
+PAGING = (PAGE, PAGE_SIZE, CURSOR, COUNT)
+
+
+class Count(StrEnum):
+    """How the records of a list are counted."""
+
+    EXACT = "exact"
+    ESTIMATE = "estimate"
+    NONE = "none"
+
+
+class Listed(Protocol):
+    """A list of which parts can be shown."""
+
+    @property
+    def order(self) -> Order: ...
+
+    async def rows(self, window: Window) -> Sequence[Row]:
+        """A part of it, in its order; a row may know the `total` of the list."""
+        ...
+
+    async def count(self) -> int: ...
+
+    async def estimate(self) -> int: ...
 
 
 @dataclass(frozen=True, kw_only=True)
-class Page:
-    """One page of a list. Numbers begin at 1."""
+class Part:
+    """The part of a list that was asked for: a page, numbered from 1, or what is beyond a cursor."""
 
-    number: int
     size: int
+    count: Count = Count.EXACT
+    number: int = 1
+    #: The text of a cursor; empty at the beginning, None for a page.
+    cursor: str | None = None
 
     @property
     def offset(self) -> int:
         return (self.number - 1) * self.size
 
-    def within(self, count: int) -> Page:
-        """This page of a list of so many. Raises NotFound if the list ends before it; page 1 is always there."""
-        if self.number > 1 and self.offset >= count:
+    async def envelope(self, url: URL, of: Listed, show: Callable[[Row], dict[str, Any]]) -> dict[str, Any]:
+        """What a list answers; `url` is the request's own. Raises NotFound for a page beyond the last, and Invalid."""
+        after = self._after(of.order)
+        window = Window(order=of.order, limit=self.size + 1, offset=self.offset, after=after)
+        rows = await of.rows(window)
+        if not rows and self.number > 1:
             raise NotFound("Invalid page.")
-        return self
-
-    def envelope(self, url: URL, count: int, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """What a list answers; `url` is the request's own."""
-        last = self.offset + self.size >= count
+        more = len(rows) > self.size
+        # One more was read than is shown, to see whether there is one: beyond the last, or before the first.
+        shown = rows[more:] if window.backward else rows[: self.size]
         return {
-            "count": count,
-            "next": None if last else str(url.update_query({PAGE: self.number + 1})),
-            "previous": None if self.number == 1 else str(_previous(url, self.number - 1)),
-            "results": results,
+            "count": await self._counted(of, rows, more),
+            **(self._numbered(url, more) if self.cursor is None else self._placed(url, of.order, shown, after, more)),
+            "results": [show(row) for row in shown],
+        }
+
+    def _after(self, order: Order) -> Cursor | None:
+        try:
+            return Cursor.read(self.cursor, order) if self.cursor else None
+        except Mistake as mistake:
+            raise Invalid({CURSOR: [str(mistake)]}) from None
+
+    async def _counted(self, of: Listed, rows: Sequence[Row], more: bool) -> int | None:
+        if self.count is Count.NONE:
+            return None
+        if rows and "total" in rows[0]:
+            return int(rows[0]["total"])
+        if not self.cursor and not more:
+            return self.offset + len(rows)
+        if self.count is Count.EXACT:
+            return await of.count()
+        return max(await of.estimate(), self.offset + len(rows))
+
+    def _numbered(self, url: URL, more: bool) -> dict[str, str | None]:
+        before = url.without_query_params(PAGE) if self.number == 2 else url.update_query({PAGE: self.number - 1})
+        return {
+            "next": str(url.update_query({PAGE: self.number + 1})) if more else None,
+            "previous": str(before) if self.number > 1 else None,
+        }
+
+    def _placed(
+        self, url: URL, order: Order, shown: Sequence[Row], after: Cursor | None, more: bool
+    ) -> dict[str, str | None]:
+        def at(row: Row, backward: bool) -> str:
+            return str(url.update_query({CURSOR: Cursor.at(row, order, backward=backward).text(order)}))
+
+        if not shown:
+            return {"next": None, "previous": None}
+        backward = after is not None and after.backward
+        return {
+            "next": at(shown[-1], False) if more or backward else None,
+            "previous": at(shown[0], True) if (more if backward else after is not None) else None,
         }
 
 
-def _previous(url: URL, number: int) -> URL:
-    return url.without_query_params(PAGE) if number == 1 else url.update_query({PAGE: number})
-
-
-def query(request: web.Request, allowed: Collection[str]) -> dict[str, str]:
-    """The query parameters. Raises Invalid for one that is not allowed or stands there twice."""
-    wrong = {}
-    for name in request.query:
-        if name not in allowed:
-            wrong[name] = [f"Unknown parameter. Allowed: {', '.join(allowed)}."]
-        elif len(request.query.getall(name)) > 1:
-            wrong[name] = ["Give it once."]
-    if wrong:
-        raise Invalid(wrong)
+def query(request: web.Request) -> dict[str, str]:
+    """The query parameters. Raises Invalid for one that stands there twice."""
+    if twice := {name for name in request.query if len(request.query.getall(name)) > 1}:
+        raise Invalid({name: ["Give it once."] for name in twice})
     return dict(request.query)
 
 
-def page(given: Mapping[str, str]) -> Page:
-    """The page asked for. Raises NotFound for a page that cannot be, Invalid for a bad size."""
+def allowed(given: Mapping[str, str], names: Collection[str]) -> None:
+    """Raise Invalid for a query parameter that is none of these."""
+    if unknown := [name for name in given if name not in names]:
+        raise Invalid({name: [f"Unknown parameter. Allowed: {', '.join(names)}."] for name in unknown})
+
+
+def part(given: Mapping[str, str]) -> Part:
+    """The part asked for. Raises NotFound for a page that cannot be, Invalid for the rest."""
+    if PAGE in given and CURSOR in given:
+        raise Invalid({CURSOR: ["Give a page or a cursor, not both."]})
+    cursor = given.get(CURSOR)
+    usual = Count.EXACT if cursor is None else Count.NONE
+    return Part(number=number(given), size=size(given), cursor=cursor, count=_count(given.get(COUNT, usual)))
+
+
+def number(given: Mapping[str, str]) -> int:
+    """The page asked for. Raises NotFound for one that cannot be."""
     try:
-        number = Integer(1).read_text(given.get(PAGE, "1"))
+        return Integer(1).read_text(given.get(PAGE, "1"))
     except Mistake:
         raise NotFound("Invalid page.") from None
+
+
+def size(
+    given: Mapping[str, str], name: str = PAGE_SIZE, usual: int = DEFAULT_SIZE, largest: int = LARGEST_SIZE
+) -> int:
+    """How many records a part has. Raises Invalid."""
     try:
-        size = Integer(1, LARGEST_SIZE).read_text(given.get(PAGE_SIZE, str(DEFAULT_SIZE)))
+        return Integer(1, largest).read_text(given.get(name, str(usual)))
     except Mistake as mistake:
-        raise Invalid({PAGE_SIZE: [str(mistake)]}) from None
-    return Page(number=number, size=size)
+        raise Invalid({name: [str(mistake)]}) from None
 
 
-def ordering(given: Mapping[str, str], allowed: Collection[str], default: str) -> list[str]:
-    """Fields to order by, each with a minus for descending, the id last so that the order is total.
-
-    Raises Invalid for one that is not allowed.
-    """
-    terms = [term.strip() for term in given.get(ORDERING, default).split(",")]
-    for term in terms:
-        if term.removeprefix("-") not in allowed:
-            raise Invalid({ORDERING: [f"Cannot order by {term!r}. Allowed: {', '.join(allowed)}; a minus reverses."]})
-    first = terms[0]
-    if "id" not in (term.removeprefix("-") for term in terms):
-        terms.append("-id" if first.startswith("-") else "id")
-    return terms
+def _count(text: str) -> Count:
+    try:
+        return Count(Choice(Count).read_text(text))
+    except Mistake as mistake:
+        raise Invalid({COUNT: [str(mistake)]}) from None

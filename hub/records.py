@@ -20,11 +20,10 @@ from hub.requests import VIEWER, context, parse_object, read_object
 from hub.responses import respond
 from models.access import Action, Viewer, may
 from models.database import transaction
-from models.resources.conditions import Conditions
-from models.resources.kinds import Flag
 from models.resources.mistakes import NON_FIELD, Invalid, Mistake
-from models.resources.resource import FILTERED, ORDERED, Reference, Resource
+from models.resources.resource import Reference, Resource
 from models.resources.selection import Key, Row, Selection
+from models.resources.wanted import Wanted
 
 
 class Records:
@@ -32,26 +31,20 @@ class Records:
 
     def __init__(self, resource: Resource) -> None:
         self.resource = resource
-        self._filters = resource.used(FILTERED)
-        self._presets = {preset.name: preset for preset in resource.presets}
-        #: The fields a list can be ordered by.
-        self.ordered = tuple(resource.used(ORDERED))
-        #: The parameters that narrow a list.
-        self.narrowing = (*self._filters, *self._presets)
-        self._parameters = (*self.narrowing, pages.ORDERING, pages.PAGE, pages.PAGE_SIZE)
 
     async def index(self, request: web.Request) -> web.Response:
-        """A page of the records the caller may see."""
+        """A part of the records the caller may see."""
         viewer = request[VIEWER]
-        given = pages.query(request, self._parameters)
-        page = pages.page(given)
-        order = pages.ordering(given, self.ordered, "-created_at")
-        conditions = await self.narrowed(given, viewer)
-        count = await self.resource.access.count(conditions.sql, conditions.values)
-        page.within(count)
-        rows = await self.resource.listed.page(conditions.sql, conditions.values, order, page.size, page.offset)
-        results = [self.resource.show(row, viewer, listed=True) for row in rows]
-        return respond(page.envelope(request.url, count, results))
+        given = pages.query(request)
+        part = pages.part(given)
+        asked = {name: text for name, text in given.items() if name not in pages.PAGING}
+        wanted = Wanted.read(self.resource, asked, viewer)
+        await wanted.check()
+
+        def show(row: Row) -> dict[str, Any]:
+            return self.resource.show(row, viewer, listed=True)
+
+        return respond(await part.envelope(request.url, wanted, show))
 
     async def create(self, request: web.Request) -> web.Response:
         """A new record, the caller's own; repeatable with an Idempotency-Key."""
@@ -134,27 +127,6 @@ class Records:
             if changed is not None:
                 return respond(self._shown(changed, viewer))
             # Meanwhile somebody changed what it was judged by, or deleted it.
-
-    async def narrowed(self, given: Mapping[str, str], viewer: Viewer) -> Conditions:
-        """The records the viewer may see, narrowed by the filters given."""
-        conditions = Conditions()
-        conditions.visible(viewer, self.resource.entity, self.resource.table)
-        wrong: dict[str, list[str]] = {}
-        for name, text in given.items():
-            try:
-                if preset := self._presets.get(name):
-                    if Flag().read_text(text):
-                        conditions.of_viewer(preset.condition, viewer)
-                elif field := self._filters.get(name):
-                    value = field.kind.read_text(text)
-                    if isinstance(field, Reference):
-                        await _find(field, value, viewer)
-                    conditions.add(f"{field.column} = {{}}", value)
-            except Mistake as mistake:
-                wrong[name] = [str(mistake)]
-        if wrong:
-            raise Invalid(wrong)
-        return conditions
 
     async def _readable(self, what: Selection, key: Key, viewer: Viewer, *, held: bool = False) -> Row:
         """A record as one of the resource's selections has it. Raises NotFound if the viewer may not read it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -12,21 +13,27 @@ from aiohttp import web
 from hub import pages
 from hub.errors import Refusal
 from hub.keys import POOL
-from hub.pages import Page
+from hub.pages import Part
 from hub.requests import VIEWER
 from hub.responses import respond
+from hub.statement import Statement
 from models.access import Role, Viewer
 from models.resources.catalogue import RESOURCES
 from models.resources.conditions import Conditions
-from models.resources.kinds import SERIAL, Choice, Integer, Kind, Text
+from models.resources.kinds import SERIAL, Choice, Kind, Moment, Text, Uuid
 from models.resources.mistakes import Invalid, Mistake
+from models.resources.ordering import Key
 from models.resources.selection import Row
+from models.resources.window import Window
 from models.timeline import ItemType
 
 LIMIT = "limit"
 DEFAULT_LIMIT, LARGEST_LIMIT = 50, 500
 
-NEWEST_FIRST = "ORDER BY t.occurred_at DESC, t.id DESC"
+NEWEST_FIRST = (
+    Key(name="occurred_at", kind=Moment(), sql="t.occurred_at", descending=True),
+    Key(name="id", kind=Uuid(), sql="t.id", descending=True),
+)
 
 #: Who did what nobody is known to have done.
 SYSTEM = "System"
@@ -38,7 +45,7 @@ FILTERS: Mapping[str, tuple[str, Kind]] = {
     "user_id": ("t.user_id", SERIAL),
     "action": ("t.action", Text(50)),
 }
-PARAMETERS = (*FILTERS, "activity_types", "start_date", "end_date", LIMIT, pages.PAGE, pages.PAGE_SIZE)
+PARAMETERS = (*FILTERS, "activity_types", "start_date", "end_date", LIMIT, *pages.PAGING)
 
 
 class NoTimeline(Refusal):
@@ -53,8 +60,9 @@ class NoTimeline(Refusal):
 
 async def index(request: web.Request) -> web.Response:
     """What happened to all records the viewer may read; `limit` items a page."""
-    given = pages.query(request, PARAMETERS)
-    page = _page(given)
+    given = pages.query(request)
+    pages.allowed(given, PARAMETERS)
+    part = _part(given)
     if "entity_id" in given and "entity_type" not in given:
         raise Invalid({"entity_id": ["Give entity_type with it."]})
     conditions = Conditions()
@@ -63,28 +71,31 @@ async def index(request: web.Request) -> web.Response:
     conditions.during(given, "t.occurred_at")
     if "activity_types" in given:
         conditions.add("t.type = ANY({})", _types(given["activity_types"]))
-    count, rows = await _read(request.app[POOL], conditions, page)
-    page.within(count)
-    return respond(page.envelope(request.url, count, [_item(row) for row in rows]))
+    return respond(await part.envelope(request.url, _listed(request.app[POOL], conditions), _item))
 
 
 async def of_record(request: web.Request) -> web.Response:
     """What happened to one record. Raises NoTimeline if the viewer may not read it."""
-    page = _page(pages.query(request, (LIMIT, pages.PAGE, pages.PAGE_SIZE)))
+    given = pages.query(request)
+    pages.allowed(given, (LIMIT, pages.PAGE, pages.PAGE_SIZE))
     try:
         key = SERIAL.read_text(request.match_info["id"])
     except Mistake:
         raise NoTimeline from None
-    return respond(await record(request.app[POOL], request[VIEWER], request.match_info["entity_type"], key, page))
+    return respond(
+        await record(request.app[POOL], request[VIEWER], request.match_info["entity_type"], key, _part(given))
+    )
 
 
-async def record(pool: asyncpg.Pool, viewer: Viewer, entity: str, key: int, page: Page) -> dict[str, Any]:
+async def record(pool: asyncpg.Pool, viewer: Viewer, entity: str, key: int, part: Part) -> dict[str, Any]:
     """What happened to one record. Raises NoTimeline if the viewer may not read it."""
     resource = RESOURCES.get(entity)
     there = resource is not None and await resource.readable(key, viewer)
     conditions = Conditions()
     conditions.add("t.entity_type = {} AND t.entity_id = {}", entity, str(key))
-    count, rows = await _read(pool, conditions, page)
+    listed = _listed(pool, conditions)
+    count = await listed.count()
+    rows = await listed.rows(Window(order=NEWEST_FIRST, limit=part.size, offset=part.offset))
     deleted_yet_known = count > 0 and viewer.role in (Role.ADMIN, Role.MANAGER)
     if not there and not deleted_yet_known:
         raise NoTimeline
@@ -92,27 +103,17 @@ async def record(pool: asyncpg.Pool, viewer: Viewer, entity: str, key: int, page
     return {"entity_type": entity, "entity_id": key, "count": count, "timeline": items}
 
 
-async def _read(pool: asyncpg.Pool, conditions: Conditions, page: Page) -> tuple[int, Any]:
-    async with pool.acquire() as connection:
-        count = await connection.fetchval(f"SELECT count(*) FROM timeline t WHERE {conditions.sql}", *conditions.values)
-        rows = await connection.fetch(
-            f"SELECT t.* FROM timeline t WHERE {conditions.sql} {NEWEST_FIRST} LIMIT {page.size} OFFSET {page.offset}",
-            *conditions.values,
-        )
-    return count, rows
+def _listed(pool: asyncpg.Pool, conditions: Conditions) -> Statement:
+    return Statement(pool=pool, columns="t.*", source="timeline t", conditions=conditions, order=NEWEST_FIRST)
 
 
-def _page(given: Mapping[str, str]) -> Page:
-    """The page asked for: by `limit` (to 500) as the original API has it, or by `page_size` as every list has it."""
+def _part(given: Mapping[str, str]) -> Part:
+    """The part asked for: by `limit` (to 500) as the original API has it, or by `page_size` as every list has it."""
     if LIMIT not in given and pages.PAGE_SIZE in given:
-        return pages.page(given)
+        return pages.part(given)
     if pages.PAGE_SIZE in given:
         raise Invalid({LIMIT: ["Give limit or page_size, not both."]})
-    try:
-        size = Integer(1, LARGEST_LIMIT).read_text(given.get(LIMIT, str(DEFAULT_LIMIT)))
-    except Mistake as mistake:
-        raise Invalid({LIMIT: [str(mistake)]}) from None
-    return Page(number=pages.page(given).number, size=size)
+    return replace(pages.part(given), size=pages.size(given, LIMIT, DEFAULT_LIMIT, LARGEST_LIMIT))
 
 
 def _types(text: str) -> Any:

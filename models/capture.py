@@ -49,6 +49,10 @@ NOT_CAPTURED = frozenset(
         "audit_trail",
         "field_history",
         "timeline",
+        "lead_search",
+        "contact_search",
+        "opportunity_search",
+        "task_search",
         "jobs",
         # Files and their rows on the way in: what comes of them is captured where it comes to stand.
         "imports",

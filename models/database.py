@@ -47,6 +47,9 @@ APPLICATION = "switchboard"
 #: whose JSON is that parameter. Capture comes after the last row was returned.
 UNDER = "set_config('hub.context', ${}, true)"
 
+#: The connections, half as many again, on which every statement is planned for the values it comes with.
+PLANNED = "planned"
+
 _through: ContextVar[asyncpg.Connection | None] = ContextVar("through", default=None)
 _wakers: WeakKeyDictionary[TortoiseContext, Waker] = WeakKeyDictionary()
 
@@ -99,8 +102,13 @@ def config(url: str, *, size: int = 10) -> dict[str, Any]:
     }
     if "sslmode" in options:
         credentials["ssl"] = options["sslmode"]
+    planned = {"maxsize": max(1, size // 2), "server_settings": {"plan_cache_mode": "force_custom_plan"}}
+    engine = "tortoise.backends.asyncpg"
     return {
-        "connections": {"default": {"engine": "tortoise.backends.asyncpg", "credentials": credentials}},
+        "connections": {
+            "default": {"engine": engine, "credentials": credentials},
+            PLANNED: {"engine": engine, "credentials": credentials | planned},
+        },
         "apps": {
             "models": {
                 "models": list(MODULES),
@@ -115,7 +123,9 @@ def config(url: str, *, size: int = 10) -> dict[str, Any]:
 
 @asynccontextmanager
 async def orm(url: str, *, size: int = 10, waker: Waker | None = None) -> AsyncIterator[None]:
-    """Tables usable as Tortoise models, with at most `size` connections. `transaction` wakes `waker` on commit.
+    """Tables usable as Tortoise models, with at most `size` connections and half as many for lists.
+
+    `transaction` wakes `waker` on commit.
 
     What is started inside (tasks, servers) sees this database. So does code elsewhere in the process, as long as
     no other `orm` was opened before.
@@ -178,9 +188,16 @@ async def execute(sql: str, values: Sequence[Any], *, changes: bool = False) -> 
     return rows
 
 
+async def query(sql: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+    """The rows of a SELECT whose best plan depends on its values: it is planned for them, outside transactions."""
+    if _through.get() is not None or isinstance(get_connections().get("default"), TransactionalDBClient):
+        return await execute(sql, values)
+    return await get_connections().get(PLANNED).execute_query_dict(sql, list(values))
+
+
 @contextmanager
 def through(connection: asyncpg.Connection) -> Iterator[None]:
-    """Statements of `execute` run on this connection, in its transaction, rather than on one of the ORM's."""
+    """Statements of `execute` and `query` run on this connection, in its transaction, rather than on the ORM's."""
     token = _through.set(connection)
     try:
         yield

@@ -1,11 +1,15 @@
-"""Real engines for tests: one Postgres and one broker of each kind per run, a database and a prefix per test."""
+"""Real engines for tests: one broker of each kind per run, one Postgres per process, a database and a prefix per test.
+
+A run may have several processes (`-n`). The one that hands out the tests then starts the brokers and tells the others.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import secrets
-from collections.abc import Callable, Coroutine, Iterator
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,9 +47,32 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "one_broker: about Postgres or ourselves, so it runs on one broker only")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files first, so that no process of the run is left alone with one at the end."""
+    items.sort(key=lambda item: "tests/system/" not in item.nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Give a process of the run the brokers, which the first one to be given them starts."""
+    if SHARED not in node.config.stash:
+        node.config.stash[SHARED] = Shared(_kinds(node.config))
+    node.workerinput["brokers"] = node.config.stash[SHARED].told
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if SHARED in config.stash:
+        config.stash[SHARED].stop()
+
+
+def _kinds(config: pytest.Config) -> list[str]:
+    """The brokers to test on."""
+    return ["given"] if GIVEN else str(config.getoption("--brokers")).split(",")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kafka" in metafunc.fixturenames:
-        kinds = ["given"] if GIVEN else metafunc.config.getoption("brokers").split(",")
+        kinds = _kinds(metafunc.config)
         if metafunc.definition.get_closest_marker("one_broker"):
             kinds = kinds[:1]
         metafunc.parametrize("kafka", kinds, indirect=True)
@@ -106,45 +133,78 @@ async def _delete_topics(address: str, prefix: str) -> None:
 
 
 class Brokers:
-    """The run's brokers, each started when first asked for."""
+    """The run's brokers, each started when first asked for, unless it is running elsewhere already."""
 
-    def __init__(self, run: Run[Any], folder: Path) -> None:
+    def __init__(self, run: Run[Any], folder: Path, running: Mapping[str, str], refused: str = "") -> None:
         self._run = run
         self._folder = folder
-        self._started: dict[str, Broker | Kafka] = {}
-        self._refused = ""
+        self._started: list[Broker | Kafka] = []
+        #: Bootstrap address by kind.
+        self.addresses = dict(running)
+        #: Why there is no Apache Kafka.
+        self.refused = refused
 
     def address(self, kind: str) -> str:
         """Bootstrap address of a broker of this kind; skips the test when it cannot be had."""
         if kind == "given":
             return GIVEN
-        if self._refused and kind == "apache":
-            pytest.skip(self._refused)
-        if kind not in self._started:
-            broker = Broker(self._folder / f"{kind}.log") if kind == "embedded" else Kafka()
-            try:
-                self._run(broker.start())
-            except KafkaUnavailable as error:
-                self._refused = f"no Apache Kafka here: {error}"
-                pytest.skip(self._refused)
-            self._started[kind] = broker
-        return self._started[kind].address
+        if kind not in self.addresses and not self.refused:
+            self.start(kind)
+        if kind not in self.addresses:
+            pytest.skip(self.refused)
+        return self.addresses[kind]
+
+    def start(self, kind: str) -> None:
+        """Start one of this kind, or note why it cannot be had."""
+        broker = Broker(self._folder / f"{kind}.log") if kind == "embedded" else Kafka()
+        try:
+            self._run(broker.start())
+        except KafkaUnavailable as error:
+            self.refused = f"no Apache Kafka here: {error}"
+            return
+        self._started.append(broker)
+        self.addresses[kind] = broker.address
 
     def sweep(self, prefix: str) -> None:
         """Delete a test's topics: every client asks for all there are as it starts, which would take ever longer."""
-        for address in [GIVEN] if GIVEN else [broker.address for broker in self._started.values()]:
+        for address in [GIVEN] if GIVEN else self.addresses.values():
             self._run(_delete_topics(address, prefix))
 
     def stop(self) -> None:
-        """Stop those that were started."""
-        for broker in self._started.values():
+        """Stop those that were started here."""
+        for broker in self._started:
             self._run(broker.stop())
 
 
+class Shared:
+    """The brokers of a run that has several processes."""
+
+    def __init__(self, kinds: list[str]) -> None:
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._brokers = Brokers(self._runner.run, Path(tempfile.mkdtemp(prefix="brokers-")), {})
+        for kind in kinds:
+            if kind != "given":
+                self._brokers.start(kind)
+
+    @property
+    def told(self) -> tuple[dict[str, str], str]:
+        """What the other processes need to know: addresses by kind, and why there is no Apache Kafka."""
+        return self._brokers.addresses, self._brokers.refused
+
+    def stop(self) -> None:
+        """Stop them."""
+        self._brokers.stop()
+        self._runner.close()
+
+
+SHARED = pytest.StashKey[Shared]()
+
+
 @pytest.fixture(scope="session")
-def brokers(run: Run[Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
+def brokers(run: Run[Any], tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Brokers]:
     """The run's brokers, for a test that wants one by name."""
-    held = Brokers(run, tmp_path_factory.mktemp("brokers"))
+    running, refused = getattr(pytestconfig, "workerinput", {}).get("brokers", ({}, ""))
+    held = Brokers(run, tmp_path_factory.mktemp("brokers"), running, refused)
     yield held
     held.stop()
 

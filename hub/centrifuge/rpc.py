@@ -10,7 +10,7 @@ import orjson
 from hub import timeline
 from hub.centrifuge.codec import Content
 from hub.centrifuge.codes import BAD_ARGUMENTS, METHOD_NOT_FOUND, PERMISSION_DENIED, Refused
-from hub.pages import Page
+from hub.pages import Part
 from hub.reading import mark_read
 from models.access import Viewer
 from models.resources.kinds import SERIAL, Integer
@@ -53,7 +53,7 @@ async def _timeline(client: Client, viewer: Viewer, arguments: Mapping[str, Any]
     if not isinstance(entity, str) or arguments.keys() - {"entity_type", "entity_id", "limit", "page"}:
         raise Refused(BAD_ARGUMENTS)
     try:
-        return await timeline.record(client.node.pool, viewer, entity, key, Page(number=number, size=size))
+        return await timeline.record(client.node.pool, viewer, entity, key, Part(number=number, size=size))
     except timeline.NoTimeline:
         raise Refused(PERMISSION_DENIED) from None
 

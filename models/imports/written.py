@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from models.resources import kinds
-from models.resources.resource import Field, Reference, Resource
+from models.resources.resource import Field, Reference
+from models.resources.wanted import Wanted
 
 #: What begins like a formula gets an apostrophe, and what begins like one behind apostrophes gets one more.
 ESCAPED = "CASE WHEN {0} ~ '^''*[=+@\\t\\r-]' THEN '''' || {0} ELSE {0} END"
@@ -58,10 +60,12 @@ def expression(field: Field | Reference, *, escape: bool) -> str:
     return ESCAPED.format(f"({text})") if kind is kinds.Tags else ESCAPED.format(text)
 
 
-def select(resource: Resource, names: Sequence[str], where: str, order: Sequence[str], *, escape: bool) -> str:
-    """The statement whose rows are the cells of the records that a condition keeps."""
+def select(wanted: Wanted, names: Sequence[str], *, escape: bool) -> tuple[str, Sequence[Any]]:
+    """The statement whose rows are the cells of the records wanted, in their order, and its values."""
+    resource, conditions = wanted.resource, wanted.conditions
     columns = ", ".join(f'{expression(resource.stored[name], escape=escape)} AS "{name}"' for name in names)
-    terms = ", ".join(f'"{term.removeprefix("-")}"{" DESC" * term.startswith("-")}' for term in order)
+    terms = ", ".join(f"{key.sql}{' DESC' * key.descending}{' NULLS LAST' * key.null}" for key in wanted.order)
     table = f'"{resource.table}"'
     # Ordered inside, so that an order is by the columns and not by the texts that bear their names.
-    return f"SELECT {columns} FROM (SELECT * FROM {table} WHERE {where} ORDER BY {terms}) AS {table}"
+    inner = f"SELECT {table}.* FROM {table} WHERE {conditions.sql} ORDER BY {terms}"
+    return f"SELECT {columns} FROM ({inner}) AS {table}", conditions.values

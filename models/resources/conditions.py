@@ -15,13 +15,35 @@ from models.resources.resource import Resource
 class Conditions:
     """Conditions joined by AND, and the values of their parameters."""
 
-    def __init__(self) -> None:
-        self.values: list[Any] = []
-        self._texts: list[str] = []
+    def __init__(self, values: Iterable[Any] = (), texts: Iterable[str] = ()) -> None:
+        self.values: list[Any] = list(values)
+        self._texts: list[str] = list(texts)
+
+    def copy(self) -> Conditions:
+        """The same conditions, to which others can be added."""
+        return Conditions(self.values, self._texts)
+
+    def inside(self) -> Conditions:
+        """No condition but the values of these, for a statement around one that has them."""
+        return Conditions(self.values)
+
+    @property
+    def narrowing(self) -> bool:
+        """Whether there is any."""
+        return bool(self._texts)
 
     @property
     def sql(self) -> str:
         return " AND ".join(self._texts) or "TRUE"
+
+    def place(self, value: Any) -> str:
+        """Make a value a parameter, and give its place."""
+        self.values.append(value)
+        return f"${len(self.values)}"
+
+    def keep(self, condition: str) -> None:
+        """Add a condition whose values have their places already."""
+        self._texts.append(f"({condition})")
 
     def add(self, condition: str, *values: Any) -> None:
         """Add a condition; each `{}` in it stands for the next of the values."""
@@ -55,7 +77,9 @@ class Conditions:
 
     def visible(self, viewer: Viewer, entity: str, table: str) -> None:
         """Keep the records of a table that the viewer may read."""
-        self.of_viewer(visible_sql(viewer, entity, table, me="{}"), viewer)
+        condition = visible_sql(viewer, entity, table, me="{}")
+        if condition != "TRUE":
+            self.of_viewer(condition, viewer)
 
     def of_viewer(self, condition: str, viewer: Viewer) -> None:
         """Add a condition in which each `{}` stands for the viewer's id."""

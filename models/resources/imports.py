@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from models.resources.kinds import SERIAL, Moment, Object, Text, Uuid
 from models.resources.resource import (
-    FILTERED,
     LISTED,
     NULL,
-    ORDERED,
     READ_ONLY,
     Computed,
     Field,
@@ -25,7 +23,7 @@ IMPORTS = Resource(
     called=Computed("called", ("file_name",), str),
     fields=(
         Field("id", Uuid(), READ_ONLY | LISTED),
-        Field("type", Text(50), READ_ONLY | LISTED | FILTERED),
+        Field("type", Text(50), READ_ONLY | LISTED),
         Field("file_name", Text(255), READ_ONLY | LISTED),
         Field("size", SERIAL, READ_ONLY | LISTED),
         Field("detected", Object(), READ_ONLY),
@@ -34,7 +32,7 @@ IMPORTS = Resource(
         Field("job", Uuid(), READ_ONLY | LISTED | NULL),
         Field("run", Uuid(), READ_ONLY | LISTED | NULL),
         Reference("created_by", USERS, READ_ONLY | LISTED | NULL),
-        Field("created_at", Moment(), READ_ONLY | LISTED | ORDERED),
-        Field("updated_at", Moment(), READ_ONLY | LISTED | ORDERED),
+        Field("created_at", Moment(), READ_ONLY | LISTED),
+        Field("updated_at", Moment(), READ_ONLY | LISTED),
     ),
 )

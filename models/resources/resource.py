@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 from tortoise.models import Model
 
-from models.access import Action, Viewer, may
+from models.access import Action, Viewer, may, visible_sql
 from models.resources.kinds import SERIAL, Choice, Kind, Text
 from models.resources.mistakes import Invalid, Mistake
 from models.resources.selection import Key, Row, Selection
@@ -37,15 +37,13 @@ class Use(Flag):
     LISTED = auto()
     #: A reference whose `<name>_name` is shown in lists.
     NAMED = auto()
-    #: Lists can be narrowed to one value of it.
-    FILTERED = auto()
-    #: Lists can be ordered by it.
-    ORDERED = auto()
+    #: Full-text search looks in it; in a reference, in what the other record is called.
+    SEARCHED = auto()
 
 
 NOTHING = Use(0)
 REQUIRED, READ_ONLY, NULL = Use.REQUIRED, Use.READ_ONLY, Use.NULL
-LISTED, NAMED, FILTERED, ORDERED = Use.LISTED, Use.NAMED, Use.FILTERED, Use.ORDERED
+LISTED, NAMED, SEARCHED = Use.LISTED, Use.NAMED, Use.SEARCHED
 
 NOT_NULL = "This field may not be null."
 NOT_BLANK = "This field may not be blank."
@@ -305,6 +303,10 @@ class Resource:
         """Whether the viewer may refer to and see the one at that path of a row."""
         one = {path.removeprefix(at): row[path] for path in self.access_paths(at)}
         return self.shared or may(viewer, Action.READ, self.entity, one)
+
+    def visible_sql(self, viewer: Viewer, alias: str) -> str:
+        """The SQL condition that keeps those the viewer may refer to and see, on the table `alias`."""
+        return "TRUE" if self.shared else visible_sql(viewer, self.entity, alias)
 
     async def readable(self, key: Key, viewer: Viewer) -> bool:
         """Whether there is a record with this id that the viewer may read."""

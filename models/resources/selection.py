@@ -35,17 +35,18 @@ class Selection:
         rows = await self._of(f'SELECT * FROM "{self._table}" WHERE id = $1{" FOR UPDATE" * held}', [key])
         return rows[0] if rows else None
 
-    async def page(self, where: str, values: Sequence[Any], order: Sequence[str], limit: int, offset: int) -> list[Row]:
-        """Rows that a condition keeps, ordered by columns; a minus before one means descending."""
-        names = [f'"{self._table}"."{term.removeprefix("-")}"{" DESC" * term.startswith("-")}' for term in order]
-        terms = f" ORDER BY {', '.join(names)}"
-        here = len(values) + 1
-        source = f'SELECT * FROM "{self._table}" WHERE {where}{terms} LIMIT ${here} OFFSET ${here + 1}'
-        return await self._of(source, [*values, limit, offset], then=terms)
+    async def found(self, source: str, values: Sequence[Any], also: Sequence[str], order: str) -> list[Row]:
+        """The rows whose `id` a statement gives, with the columns of it that they have `also`, ordered by such."""
+        table = f'"{self._table}"'
+        columns = ", ".join(f"part.{name}" for name in also)
+        chosen = f"SELECT {table}.*, {columns} FROM ({source}) AS part JOIN {table} ON {table}.id = part.id"
+        return await self._of(
+            chosen, values, planned=True, also="".join(f", {table}.{name}" for name in also), then=f" ORDER BY {order}"
+        )
 
     async def count(self, where: str, values: Sequence[Any]) -> int:
         """How many rows a condition keeps."""
-        (row,) = await database.execute(f'SELECT count(*) FROM "{self._table}" WHERE {where}', values)
+        (row,) = await database.query(f'SELECT count(*) FROM "{self._table}" WHERE {where}', values)
         return int(row["count"])
 
     async def inserted(self, columns: Row, context: Context) -> Row:
@@ -69,11 +70,20 @@ class Selection:
         returning = f"{source} RETURNING *, {database.UNDER.format(len(values) + 1)}"
         return await self._of(returning, [*values, context.json()], changes=True)
 
-    async def _of(self, source: str, values: Sequence[Any], *, then: str = "", changes: bool = False) -> list[Row]:
+    async def _of(
+        self,
+        source: str,
+        values: Sequence[Any],
+        *,
+        also: str = "",
+        then: str = "",
+        changes: bool = False,
+        planned: bool = False,
+    ) -> list[Row]:
         """What is selected of the rows that a statement gives."""
         columns, joins = self._select
-        sql = f'WITH chosen AS ({source}) {columns} FROM chosen AS "{self._table}"{joins}{then}'
-        rows = await database.execute(sql, values, changes=changes)
+        sql = f'WITH chosen AS ({source}) {columns}{also} FROM chosen AS "{self._table}"{joins}{then}'
+        rows = await (database.query(sql, values) if planned else database.execute(sql, values, changes=changes))
         for row in rows:
             for path, read in self._readers:
                 row[path] = read(row[path])

@@ -218,3 +218,17 @@ async def test_the_timeline_of_one_record(rest: Rest, past: Past) -> None:
     await _happened(9, "lead", str(past.own), None)
     newest = (await past.rep.get(f"{TIMELINE}lead/{past.own}/?limit=1")).body
     assert (newest["count"], newest["timeline"][0]["user"]) == (2, "System")
+
+
+@pytest.mark.parametrize("path", [AUDIT, FIELDS, TIMELINE])
+async def test_history_is_gone_through_by_cursor(past: Past, path: str) -> None:
+    whole = [row["id"] for row in (await past.admin.get(path)).body["results"]]
+    first = (await past.admin.get(f"{path}?page_size=3&cursor=")).body
+    assert (first["count"], first["previous"]) == (None, None)
+    rest = (await past.admin.get(first["next"].removeprefix(past.admin.url))).body
+    assert [row["id"] for row in first["results"] + rest["results"]] == whole
+    back = (await past.admin.get(rest["previous"].removeprefix(past.admin.url))).body
+    assert (back["results"], back["previous"]) == (first["results"], None)
+    assert (await past.admin.get(f"{path}?page_size=3&count=none")).body["count"] is None
+    refused = await past.admin.get(f"{path}?cursor=x")
+    assert (refused.status, list(refused.body)) == (400, ["cursor"])

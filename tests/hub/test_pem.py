@@ -40,6 +40,7 @@ def test_the_key_of_a_certificate() -> None:
         "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
         "ключ",
     ],
+    ids=lambda text: f"{len(text)} characters",  # keys are new in each process
 )
 def test_what_is_no_rsa_key(text: str) -> None:
     with pytest.raises(ValueError, match="an RSA public key or certificate"):

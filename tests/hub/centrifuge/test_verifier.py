@@ -74,6 +74,7 @@ async def test_configured_keys(key: Pair | str, algorithm: str) -> None:
         ".".join(signed().split(".")[:2]),
         "ä.ö.ü",
     ],
+    ids=lambda token: f"{len(token)} characters",  # keys, and with them tokens, are new in each process
 )
 async def test_anything_else_is_refused(token: str) -> None:
     for read in (verifier().connection, verifier().subscription):

@@ -40,7 +40,11 @@ async def _agree(resource: Resource, selection: Selection, paths: list[str]) -> 
     kept = resource.model.filter(assigned_to_id__lte=4)
     wanted = await kept.order_by("-created_at", "id").offset(3).limit(40).values(*paths)
     where, values = "assigned_to_id <= $1", [4]
-    rows = await selection.page(where, values, ["-created_at", "id"], 40, 3)
+    ordered = "ORDER BY created_at DESC, id LIMIT 40 OFFSET 3"
+    ids = f"SELECT id, created_at AS at, id AS key FROM {resource.table} WHERE {where} {ordered}"
+    rows = await selection.found(ids, values, ["at", "key"], "at DESC, key")
+    for row in rows:
+        del row["at"], row["key"]
     assert [(row, list(map(type, row.values()))) for row in rows] == [
         (row, list(map(type, row.values()))) for row in wanted
     ]
