@@ -25,6 +25,13 @@ SELECT (SELECT count(*) FROM crm_contacts WHERE email LIKE $1) AS contacts,
 """
 
 
+async def announced(stack: Stack) -> None:
+    """Wait until `up` has said that it is ready, until which it asks Postgres itself and ends without it."""
+    async with asyncio.timeout(120):
+        while "Switchboard is ready at" not in stack.log.read_text():
+            await asyncio.sleep(0.1)
+
+
 async def signed_in(http: aiohttp.ClientSession, stack: Stack) -> None:
     username, password, _ = json.loads((stack.data / "sign-ins.json").read_text())[0]
     async with http.post("/api/auth/login/", json={"username": username, "password": password}) as reply:
@@ -85,6 +92,7 @@ async def counted(stack: Stack, mark: str) -> tuple[int, int]:
 @pytest.mark.parametrize("stack", ["embedded"], indirect=True)
 @pytest.mark.parametrize("victim", ["worker", "postgres"])
 async def test_an_import_survives_a_kill(stack: Stack, victim: str, soak: bool) -> None:
+    await announced(stack)
     for number in range(5 if soak else 1):
         mark = f"{victim}{number}"
         async with aiohttp.ClientSession(stack.url) as http:
