@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import defaultdict
 from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
@@ -40,6 +41,12 @@ DEALS = {
     "actual_close_date": {"column": "Ship Date"},
     "tags": {"column": "Ship Mode"},
 }
+
+
+def test_the_mappings_are_those_of_the_guide() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "imports.md").read_text()
+    given = [orjson.loads(text) for text in re.findall(r"mapping=(\{.*?\})'", guide, re.DOTALL)]
+    assert given == [CONTACTS, DEALS]
 
 
 @pytest.mark.skipif(not FILE.exists(), reason="the sample is not there")
