@@ -40,9 +40,38 @@ class Settings:
     #: Signs tokens. Made on first run under `data` when the engines are embedded, required otherwise.
     secret: str = ""
     #: Life of an access token, in minutes.
-    access_minutes: int = 60
+    access_minutes: int = 15
     #: Life of a refresh token, in minutes.
     refresh_minutes: int = 7 * 24 * 60
+    #: Seconds in which a refresh token that was just used gets its successor once more; 0 is never.
+    refresh_grace: int = 10
+    #: Role of whoever registers; empty lets nobody register. Not admin or manager.
+    registration: str = ""
+    #: 1 to let admins sign in only with a second factor.
+    require_admin_2fa: int = 0
+    #: Wrong passwords or codes for one account before each locks it for a while; 0 is no limit.
+    account_tries: int = 5
+    #: The same from one address.
+    address_tries: int = 50
+    #: Requests of one user in a second on one node, with five seconds' worth at once; 0 is no limit.
+    user_rate: int = 50
+    #: The same of one address.
+    address_rate: int = 500
+    #: Addresses or networks, with commas between, of proxies whose X-Forwarded-For is believed.
+    trusted_proxies: str = ""
+    #: Where the hub can be reached, for links in mails; empty is http://HUB_HOST:HUB_PORT.
+    public_url: str = ""
+    #: The page of a client that sets a new password, with {uid} and {token} in it; empty is the hub's own.
+    reset_url: str = ""
+    #: SMTP server that takes mails, host:port; empty leaves them in the database (`up` brings a mailbox).
+    smtp: str = ""
+    #: Empty signs in to it as nobody.
+    smtp_user: str = ""
+    smtp_password: str = ""
+    #: `starttls`, `tls`, or `none`.
+    smtp_security: str = "none"
+    #: Who mails are from.
+    mail_from: str = "Switchboard <switchboard@localhost>"
     #: Memory for retained publications on one hub node, in megabytes.
     history_megabytes: int = 256
     #: Largest file that may be uploaded to be imported, in megabytes.
@@ -58,6 +87,11 @@ class Settings:
     def embedded(self) -> bool:
         """Whether no engine of one's own was named, so that `up` brings its own."""
         return not self.database_url and not self.kafka
+
+    @property
+    def url(self) -> str:
+        """Where the hub can be reached, without a slash at the end."""
+        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
 
 
 def read(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -79,6 +113,10 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
     settings = Settings(**values)  # type: ignore[arg-type]
     if settings.log_format not in ("console", "json"):
         raise SettingsError(f"HUB_LOG_FORMAT must be console or json, not {settings.log_format!r}.")
+    if settings.smtp_security not in ("none", "starttls", "tls"):
+        raise SettingsError(f"HUB_SMTP_SECURITY must be none, starttls or tls, not {settings.smtp_security!r}.")
+    if settings.smtp and not settings.smtp.rpartition(":")[2].isdigit():
+        raise SettingsError(f"HUB_SMTP must be host:port, not {settings.smtp!r}.")
     return settings
 
 

@@ -58,6 +58,7 @@ async def run(settings: Settings) -> None:
         if own_database:
             await demo(settings)
         mail = await stack.enter_async_context(mailbox.mailbox(settings.data / "mail"))
+        settings = replace(settings, smtp=settings.smtp or mail)
         for part in PARTS:
             await supervisor.keep(part, Program([sys.executable, str(MAIN), part], _environ(settings)))
         async with asyncio.TaskGroup() as group:

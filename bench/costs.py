@@ -75,7 +75,7 @@ class Trips:
 
 async def serve(url: str, port: int) -> None:
     """The REST side of a hub, as `main.py hub` has it."""
-    settings = Settings(database_url=url, kafka="none needed", secret=SECRET)
+    settings = Settings(database_url=url, kafka="none needed", secret=SECRET, user_rate=0, address_rate=0)
     async with database.pool(url) as pool, Waker(pool) as waker, database.orm(url, waker=waker):
         runner = web.AppRunner(
             server.application(settings, pool), handler_cancellation=True, access_log_class=AccessLog

@@ -9,7 +9,9 @@
       Conflict       409
       TooLarge       413
       KeyReused      422
+      TooMany        429   with Retry-After
       Unavailable    503   with Retry-After
+    Declined         400   {"error": "message"}, or another status
     Invalid          400   {"field": ["message"], ...} or {"non_field_errors": ["message"]}
 
 Handlers raise these; `answer_errors` is the one place where they, and whatever else goes wrong, become a response.
@@ -17,8 +19,9 @@ Handlers raise these; `answer_errors` is the one place where they, and whatever 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import asyncpg
 import asyncpg.exceptions
@@ -40,8 +43,11 @@ BEGUN = web.RequestKey("begun", bool)
 class Refusal(Exception):
     """The request cannot be done."""
 
-    status: ClassVar[int] = 400
-    headers: ClassVar[Mapping[str, str]] = {}
+    status: int = 400
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {}
 
     @property
     def body(self) -> dict[str, Any]:
@@ -56,7 +62,10 @@ class Unauthenticated(Refusal):
     """Authentication credentials were not provided."""
 
     status = 401
-    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="api"'}
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"WWW-Authenticate": 'Bearer realm="api"'}
 
 
 class TokenNotValid(Unauthenticated):
@@ -105,11 +114,41 @@ class KeyReused(Refusal):
     status = 422
 
 
+class TooMany(Refusal):
+    """Too many requests."""
+
+    status = 429
+
+    def __init__(self, seconds: float) -> None:
+        """`seconds` until the next try makes sense."""
+        self.seconds = max(1, math.ceil(seconds))
+        super().__init__(f"Too many requests. Try again in {self.seconds} seconds.")
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": str(self.seconds)}
+
+
+class Declined(Refusal):
+    """What was asked for cannot be done; said as the original API says it, under `error`."""
+
+    def __init__(self, said: str, status: int = 400) -> None:
+        super().__init__(said)
+        self.status = status
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {"error": str(self)}
+
+
 class Unavailable(Refusal):
     """The database cannot be reached for the moment; try again."""
 
     status = 503
-    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "2"}
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": "2"}
 
 
 #: What Postgres says when it is going, gone, not yet there, or gave this transaction up for another's sake.

@@ -1,5 +1,5 @@
-"""Removing what is past its time: idempotency keys after a day, refresh tokens after their expiry, files to be imported
-after a month, those that were never received whole after a day.
+"""Removing what is past its time: idempotency keys after a day, sign-ins and password resets after their expiry, mails
+and files to be imported after a month, throttles and files that were never received whole after a day.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ PAUSE = 600.0
 
 STATEMENTS = (
     "DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'",
-    "DELETE FROM refresh_tokens WHERE expires_at < now()",
+    "DELETE FROM sign_ins WHERE expires_at < now()",
+    "DELETE FROM password_resets WHERE expires_at < now()",
+    "DELETE FROM mails WHERE status IN ('sent', 'failed') AND created_at < now() - interval '30 days'",
+    "DELETE FROM throttles WHERE last_at < now() - interval '1 day' AND locked_until < now()",
     # One in a round: it may have a million rows.
     """DELETE FROM imports WHERE id IN (SELECT id FROM imports WHERE created_at < now() - interval '30 days'
         OR detected = '{}' AND created_at < now() - interval '1 day' ORDER BY created_at LIMIT 1)""",

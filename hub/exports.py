@@ -24,7 +24,6 @@ from models.database import transaction
 from models.imports import plan, written
 from models.imports.sheets import Workbook
 from models.resources.mistakes import Invalid
-from models.resources.ordering import NEWEST
 from models.resources.resource import Resource
 from models.resources.wanted import ORDERING, Wanted
 from models.uploads import Export
@@ -64,7 +63,7 @@ async def export(request: web.Request) -> web.StreamResponse:
         raise Invalid({FORMAT: [f"Must be one of {', '.join(TYPES)}."]})
     asked = {name: text for name, text in given.items() if name not in (FIELDS, FORMAT)}
     # In an order of the records' own, even where the list would show the best matches of a search first.
-    wanted = Wanted.read(resource, {ORDERING: NEWEST, **asked}, viewer)
+    wanted = Wanted.read(resource, {ORDERING: f"-{resource.newest}", **asked}, viewer)
     await wanted.check()
     sql, values = written.select(wanted, names, escape=form == "csv")
     if request.app[RUNNING].locked():

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from hub.configuration import Configuration
 from hub.namespaces import Namespaces
+from hub.rates import Rates
 from hub.viewers import Viewers
 from settings import Settings
 
@@ -15,6 +16,8 @@ SETTINGS = web.AppKey("settings", Settings)
 CONFIGURATION = web.AppKey("configuration", Configuration)
 #: What holds for a channel.
 NAMESPACES = web.AppKey("namespaces", Namespaces)
+#: How many requests this node takes.
+RATES = web.AppKey("rates", Rates)
 #: Signs tokens.
 SECRET = web.AppKey("secret", str)
 #: For raw SQL; the ORM has connections of its own.

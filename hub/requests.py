@@ -12,8 +12,9 @@ import structlog
 from aiohttp import web
 
 from hub import patience, tokens
+from hub.addresses import address
 from hub.errors import Forbidden, Handler, Malformed, TokenNotValid, Unauthenticated
-from hub.keys import SECRET, VIEWERS
+from hub.keys import RATES, SECRET, VIEWERS
 from models.access import Role, Viewer
 from models.database import Context
 from models.resources.mistakes import Invalid
@@ -26,6 +27,8 @@ PATIENCE = 9.0
 
 #: The signed-in user; there unless the route is PUBLIC.
 VIEWER = web.RequestKey("viewer", Viewer)
+#: What their token says.
+CLAIMS = web.RequestKey("claims", tokens.Claims)
 REQUEST_ID = web.RequestKey("request_id", str)
 
 
@@ -40,6 +43,8 @@ class Who:
     within: float = 0.0
     #: Whether the answer may take as long as it likes, as that of a socket does.
     lasting: bool = False
+    #: Whether requests count against the rates of their user and address; sockets and keys have limits of their own.
+    rated: bool = True
 
 
 async def authenticate(app: web.Application, token: str, *, within: float = 0.0) -> tuple[Viewer, tokens.Claims]:
@@ -48,9 +53,9 @@ async def authenticate(app: web.Application, token: str, *, within: float = 0.0)
         claims = tokens.read(app[SECRET], token, tokens.Kind.ACCESS)
     except tokens.TokenError as error:
         raise TokenNotValid(str(error)) from None
-    viewer = await app[VIEWERS].get(claims.user_id, within=within)
+    viewer = await app[VIEWERS].get(claims.user_id, sign_in=claims.sign_in, within=within)
     if viewer is None:
-        raise TokenNotValid("User is inactive or gone.")
+        raise TokenNotValid("User is inactive or gone, or has signed out.")
     return viewer, claims
 
 
@@ -69,11 +74,15 @@ def guarded(handler: Handler, who: Who) -> Handler:
     """The handler behind the check of who is asking, and answering in time."""
 
     async def admitted(request: web.Request) -> web.StreamResponse:
+        if who.rated:
+            request.app[RATES].address.take(address(request))
         if who.signed_in:
             token = bearer(request)
             if token is None:
                 raise Unauthenticated
-            request[VIEWER], _ = await authenticate(request.app, token, within=who.within)
+            request[VIEWER], request[CLAIMS] = await authenticate(request.app, token, within=who.within)
+            if who.rated:
+                request.app[RATES].user.take(request[VIEWER].id)
             if who.roles and request[VIEWER].role not in who.roles:
                 raise Forbidden
         return await handler(request)
@@ -104,11 +113,6 @@ async def name_response(request: web.Request, response: web.StreamResponse) -> N
     response.headers["X-Request-ID"] = request[REQUEST_ID]
     response.headers["Server"] = "switchboard"
     response.headers["X-Content-Type-Options"] = "nosniff"
-
-
-def address(request: web.Request) -> str | None:
-    """The caller's IP address, without the zone that a link-local one has and Postgres does not take."""
-    return (request.remote or "").partition("%")[0] or None
 
 
 def context(request: web.Request, *, actor: int | None = None) -> Context:

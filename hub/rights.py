@@ -1,8 +1,8 @@
 """Rights that change while sockets are open.
 
-Postgres tells of every user whose role changed, or who was deactivated or removed, as soon as that is committed; every
-node looks that user up and closes what they may have no more. What was not heard, because a connection was lost, is
-found when there is one again, and by a look at everybody from time to time.
+Postgres tells of every user whose role changed, who was deactivated or removed or one of whose sign-ins was ended, as
+soon as that is committed; every node looks that user up and closes what they may have no more. What was not heard,
+because a connection was lost, is found when there is one again, and by a look at everybody from time to time.
 """
 
 from __future__ import annotations
@@ -97,6 +97,21 @@ class Rights:
         for user in asked:
             self._viewers.learn(user, roles.get(user))
             self._sessions.check(user, roles.get(user))
+        await self._look_at_sign_ins(connection, asked)
+
+    async def _look_at_sign_ins(self, connection: asyncpg.Connection, users: Iterable[int]) -> None:
+        """Close what came by a sign-in of theirs that has ended."""
+        held = {sign_in: user for user in users for sign_in in self._sessions.sign_ins(user)}
+        if not held:
+            return
+        ended = await connection.fetch(
+            "SELECT id FROM sign_ins WHERE id = ANY ($1::uuid[]) AND ended_at IS NOT NULL",
+            list(held),
+            timeout=PATIENCE,
+        )
+        for row in ended:
+            self._viewers.forget(row["id"])
+            self._sessions.sign_out(held[row["id"]], {row["id"]})
 
 
 async def keep_rights(app: web.Application) -> AsyncIterator[None]:

@@ -11,15 +11,21 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from hub import (
-    auth,
+    account_log,
+    accounts,
     connection_tokens,
     content_types,
+    core_auth,
     exports,
     health,
     imports,
     jobs,
     page,
+    passwords,
+    permissions,
     publish,
+    second_factor,
+    sign_in,
     sockets,
     timeline,
 )
@@ -30,6 +36,7 @@ from hub.records import Records
 from hub.requests import Who, guarded
 from hub.responses import respond
 from models.access import Role
+from models.resources.accounts import ACCOUNTS
 from models.resources.contacts import CONTACTS
 from models.resources.leads import LEADS
 from models.resources.opportunities import OPPORTUNITIES
@@ -37,15 +44,20 @@ from models.resources.resource import Resource
 from models.resources.tasks import TASKS
 
 PUBLIC = Who(signed_in=False)
+#: For whoever watches the hub, however often they look.
+WATCHERS = Who(signed_in=False, rated=False)
 SIGNED_IN = Who()
 #: Sends or is sent a file, however long that takes.
 BY_FILE = Who(lasting=True)
+ADMINS = Who(roles=frozenset({Role.ADMIN}))
 #: Signed in as well, but a socket looks at its token itself: browsers can only put it elsewhere.
 BY_TOKEN = Who(signed_in=False, lasting=True)
 #: Whoever has the key of the server API, which looks at it itself.
 BY_KEY = Who(signed_in=False, lasting=True)
 #: Goes on while Postgres is away, and has its own patience with Kafka.
-PUBLISHERS = Who(roles=frozenset({Role.ADMIN, Role.MANAGER}), within=5.0, lasting=True)
+PUBLISHERS = Who(roles=frozenset({Role.ADMIN, Role.MANAGER}), within=5.0, lasting=True, rated=False)
+
+USERS = Records(ACCOUNTS)
 
 
 @dataclass(frozen=True)
@@ -79,9 +91,40 @@ async def root(request: web.Request) -> web.Response:
 
 ROUTES: tuple[Route, ...] = (
     # signing in
-    Route("POST", "/api/auth/login/", auth.login, PUBLIC),
-    Route("POST", "/api/auth/refresh/", auth.refresh, PUBLIC),
-    Route("GET", "/api/auth/users/me/", auth.me, SIGNED_IN),
+    Route("POST", "/api/auth/login/", sign_in.login, PUBLIC),
+    Route("POST", "/api/auth/login/2fa/", sign_in.second_step, PUBLIC),
+    Route("POST", "/api/auth/refresh/", sign_in.refresh, PUBLIC),
+    Route("POST", "/api/auth/logout/", sign_in.logout, PUBLIC),
+    Route("POST", "/api/auth/register/", core_auth.register, PUBLIC),
+    Route("POST", "/api/auth/password-reset/", passwords.ask_reset, PUBLIC),
+    Route("POST", "/api/auth/password-reset/confirm/", passwords.confirm_reset, PUBLIC),
+    Route("POST", "/api/core/auth/register/", core_auth.register, PUBLIC),
+    Route("POST", "/api/core/auth/login/", core_auth.login, PUBLIC),
+    Route("POST", "/api/core/auth/logout/", sign_in.logout, PUBLIC),
+    Route("POST", "/api/core/auth/token/refresh/", sign_in.refresh, PUBLIC),
+    Route("POST", "/api/core/auth/password-reset/", passwords.ask_reset, PUBLIC),
+    Route("POST", "/api/core/auth/password-reset/confirm/", passwords.confirm_reset, PUBLIC),
+    # one's own account
+    Route("GET", "/api/auth/users/me/", accounts.me, SIGNED_IN),
+    Route("PATCH", "/api/auth/users/me/", accounts.change_me, SIGNED_IN),
+    Route("POST", "/api/auth/users/change_password/", passwords.change, SIGNED_IN),
+    Route("POST", "/api/auth/users/setup_2fa/", second_factor.setup, SIGNED_IN),
+    Route("POST", "/api/auth/users/verify_2fa/", second_factor.verify, SIGNED_IN),
+    Route("POST", "/api/auth/users/disable_2fa/", second_factor.disable, SIGNED_IN),
+    Route("GET", "/api/core/auth/me/", core_auth.me, SIGNED_IN),
+    Route("PATCH", "/api/core/auth/me/", core_auth.change_me, SIGNED_IN),
+    Route("POST", "/api/core/auth/change-password/", core_auth.change_password, SIGNED_IN),
+    # everybody's
+    Route("GET", "/api/auth/users/", USERS.index, SIGNED_IN),
+    Route("POST", "/api/auth/users/", accounts.create, ADMINS),
+    Route("GET", "/api/auth/users/{id:[0-9]+}/", USERS.retrieve, SIGNED_IN),
+    Route("PUT", "/api/auth/users/{id:[0-9]+}/", accounts.put, SIGNED_IN),
+    Route("PATCH", "/api/auth/users/{id:[0-9]+}/", accounts.patch, SIGNED_IN),
+    Route("DELETE", "/api/auth/users/{id:[0-9]+}/", accounts.delete, SIGNED_IN),
+    Route("POST", "/api/auth/users/{id:[0-9]+}/reset_2fa/", second_factor.reset, ADMINS),
+    Route("GET", "/api/auth/permissions/", permissions.index, SIGNED_IN),
+    Route("GET", "/api/auth/role-permissions/", permissions.of_roles, SIGNED_IN),
+    Route("GET", "/api/auth/audit-logs/", account_log.index, SIGNED_IN),
     # records
     Route("GET", "/api/v1/", root, SIGNED_IN),
     *records(LEADS),
@@ -140,9 +183,9 @@ ROUTES: tuple[Route, ...] = (
     # the page, and what operators' tools ask
     Route("GET", "/", page.index, PUBLIC),
     Route("GET", "/page/{name}", page.asset, PUBLIC),
-    Route("GET", "/health/live", health.live, PUBLIC),
-    Route("GET", "/health/ready", health.ready, PUBLIC),
-    Route("GET", "/metrics", health.metrics, PUBLIC),
+    Route("GET", "/health/live", health.live, WATCHERS),
+    Route("GET", "/health/ready", health.ready, WATCHERS),
+    Route("GET", "/metrics", health.metrics, WATCHERS),
 )
 
 

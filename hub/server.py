@@ -14,14 +14,17 @@ from aiohttp import web
 import settings as settings_module
 from hub import configuration, errors, expiry, exports, live, requests, routes
 from hub.access_log import AccessLog
+from hub.addresses import PROXIES, Proxies
 from hub.centrifuge.issuer import Issuer
 from hub.connection_tokens import ISSUER
 from hub.control import CONTROL
 from hub.fold import FOLD
-from hub.keys import CONFIGURATION, NAMESPACES, POOL, SECRET, SETTINGS, VIEWERS
+from hub.keys import CONFIGURATION, NAMESPACES, POOL, RATES, SECRET, SETTINGS, VIEWERS
 from hub.namespaces import Namespaces
+from hub.rates import Rates
 from hub.viewers import Viewers
 from models import database
+from models.access import LEADERS, Role
 from models.waking import Waker
 from settings import Settings, SettingsError
 
@@ -49,6 +52,13 @@ def application(settings: Settings, pool: asyncpg.Pool) -> web.Application:
     app[ISSUER] = Issuer(app[CONFIGURATION].client, app[SECRET], life=60 * settings.access_minutes)
     app[POOL] = pool
     app[VIEWERS] = Viewers(pool)
+    app[RATES] = Rates(user=settings.user_rate, address=settings.address_rate)
+    if settings.registration and settings.registration not in {role.value for role in Role if role not in LEADERS}:
+        raise SettingsError("HUB_REGISTRATION must be a role other than admin and manager.")
+    try:
+        app[PROXIES] = Proxies(settings.trusted_proxies)
+    except ValueError as error:
+        raise SettingsError(f"HUB_TRUSTED_PROXIES must be addresses or networks: {error}.") from None
     app.on_response_prepare.append(errors.mark_begun)
     app.on_response_prepare.append(requests.name_response)
     app.cleanup_ctx.append(expiry.keep_removing)

@@ -6,8 +6,9 @@ When the node stops, sessions leave in batches: clients that all left at once wo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from itertools import islice
+from uuid import UUID
 
 import structlog
 from aiohttp import web
@@ -29,18 +30,25 @@ class Sessions:
     def __init__(self) -> None:
         #: By user; all sessions of one that are open have the same role, but for the moment in which it changes.
         self._of: dict[int, dict[Session, Viewer]] = {}
+        #: What each ends with, for those that came by a sign-in.
+        self._sign_ins: dict[Session, UUID] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._of.values()))
 
-    def enter(self, viewer: Viewer, session: Session) -> None:
-        """A socket has opened; `leave` must follow."""
+    def enter(self, viewer: Viewer, session: Session, sign_in: UUID | None = None) -> None:
+        """A socket has opened, or has come to another sign-in; `leave` must follow."""
         self._of.setdefault(viewer.id, {})[session] = viewer
+        if sign_in is not None:
+            self._sign_ins[session] = sign_in
+        else:
+            self._sign_ins.pop(session, None)
 
     def leave(self, viewer: Viewer, session: Session) -> None:
         """It has ended."""
         sessions = self._of[viewer.id]
         del sessions[session]
+        self._sign_ins.pop(session, None)
         if not sessions:
             del self._of[viewer.id]
 
@@ -55,6 +63,17 @@ class Sessions:
             if role is not viewer.role:
                 log.info("rights_changed", user=user, was=viewer.role, now=role)
                 session.close(*(GONE if role is None else RECONNECT))
+
+    def sign_ins(self, user: int) -> set[UUID]:
+        """The sign-ins that a user's sessions came by."""
+        return {self._sign_ins[session] for session in self._of.get(user, ()) if session in self._sign_ins}
+
+    def sign_out(self, user: int, ended: Collection[UUID]) -> None:
+        """Close the sessions of sign-ins that have ended. They may come back with a token that is good."""
+        for session in list(self._of.get(user, ())):
+            if self._sign_ins.get(session) in ended:
+                log.info("sign_in_ended", user=user)
+                session.close(*RECONNECT)
 
     def __iter__(self) -> Iterator[Session]:
         return iter([session for sessions in self._of.values() for session in sessions])

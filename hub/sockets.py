@@ -22,6 +22,7 @@ from actors.log import Position
 from actors.messages import Subscribed
 from actors.session import Session
 from hub import connections, frames, recoveries
+from hub.addresses import address
 from hub.centrifuge.codes import BAD_REQUEST, EXPIRED
 from hub.ending import complete
 from hub.errors import Unauthenticated, Unavailable
@@ -85,11 +86,11 @@ async def _serve(request: web.Request, endpoint: str, channel_of: Callable[[View
     )
     transport.pipe.drained = session.resumed
     connections.opened(endpoint)
-    request.app[SESSIONS].enter(viewer, session)
+    request.app[SESSIONS].enter(viewer, session, claims.sign_in)
     expiry = _at(claims, partial(session.close, *EXPIRED))
     try:
         await _subscribe(fold, session, channel_of(viewer), since)
-        await Conversation(session, viewer, request.remote).run(socket)
+        await Conversation(session, viewer, address(request)).run(socket)
     finally:
         expiry.cancel()
         request.app[SESSIONS].leave(viewer, session)

@@ -1,4 +1,4 @@
-"""Signed tokens: who is asking, until when. HS256 with the claims token_type, exp, iat, jti and user_id."""
+"""Signed tokens: who is asking, until when. HS256 with the claims token_type, exp, iat, jti, user_id and mostly sid."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ ALGORITHM = "HS256"
 
 
 class Kind(StrEnum):
-    """What a token is good for: asking, or being exchanged for a new pair."""
+    """What a token is good for: asking, being exchanged for a new pair, or the second step of a sign-in."""
 
     ACCESS = "access"
     REFRESH = "refresh"
+    SECOND_STEP = "second_step"
 
 
 class TokenError(Exception):
@@ -39,12 +40,15 @@ class Claims:
     expires: int
     #: Tells tokens apart; a refresh token is good for one use.
     jti: UUID
+    #: The sign-in it was given in, with which it ends; None for an operator's.
+    sign_in: UUID | None = None
 
 
-def claim(kind: Kind, user_id: int, minutes: float) -> Claims:
+def claim(kind: Kind, user_id: int, minutes: float, *, sign_in: UUID | None = None) -> Claims:
     """Fresh claims, good for so many minutes from now."""
     now = int(time.time())
-    return Claims(kind=kind, user_id=user_id, issued=now, expires=now + int(minutes * 60), jti=uuid4())
+    expires = now + int(minutes * 60)
+    return Claims(kind=kind, user_id=user_id, issued=now, expires=expires, jti=uuid4(), sign_in=sign_in)
 
 
 def sign(secret: str, claims: Claims) -> str:
@@ -56,6 +60,8 @@ def sign(secret: str, claims: Claims) -> str:
         "jti": claims.jti.hex,
         "user_id": claims.user_id,
     }
+    if claims.sign_in is not None:
+        payload["sid"] = claims.sign_in.hex
     return jwt.encode(payload, secret, algorithm=ALGORITHM)
 
 
@@ -86,6 +92,7 @@ def _verified(secret: str, token: str) -> Claims:
             issued=int(payload["iat"]),
             expires=int(payload["exp"]),
             jti=UUID(payload["jti"]),
+            sign_in=UUID(payload["sid"]) if "sid" in payload else None,
         )
     except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, OverflowError):
         raise TokenError("Token is invalid.") from None

@@ -91,15 +91,19 @@ def _within(*own: str, unless: str | None = None) -> Rule:
 _DEALS = _within("owner_id", "assigned_to_id", unless="assigned_to_id")
 _PEOPLE = _within("created_by_id", "assigned_to_id", unless="assigned_to_id")
 _DUTIES = _within("created_by_id", "assigned_to_id")
+_OWN_ACTIONS = Rule(read=Reach(own=("user_id",)), write=NOTHING)
 
 
 def _staff(rule: Rule) -> dict[Role, Rule]:
     """The same rule for everybody who is neither admin nor manager."""
-    return {role: rule for role in Role if role not in (Role.ADMIN, Role.MANAGER)}
+    return {role: rule for role in Role if role not in LEADERS}
 
 
-#: Entity, role, rule. Admin and manager may do everything; whoever is not named may do nothing, so that what is
-#: not named at all (deleted records, logins, configuration) is for admin and manager alone.
+#: Who may do everything where no rule of theirs says otherwise.
+LEADERS = (Role.ADMIN, Role.MANAGER)
+
+#: Entity, role, rule. Admin and manager may do everything unless they are named; whoever else is not named may do
+#: nothing, so that what is not named at all (deleted records, configuration) is for admin and manager alone.
 RULES: Mapping[str, Mapping[Role, Rule]] = {
     "lead": {
         Role.SALES_REP: _DEALS,
@@ -132,15 +136,15 @@ RULES: Mapping[str, Mapping[Role, Rule]] = {
     "notification_read": _staff(_within("user_id")),
     "job": _staff(_within("created_by_id")),
     "import": _staff(_within("created_by_id")),
-    "user": _staff(Rule(read=Reach(own=("id",)), write=NOTHING)),
+    # Own accounts are changed under rules of their own (hub/accounts.py): nobody gives themselves a role.
+    "user": {**_staff(Rule(read=Reach(own=("id",)), write=NOTHING)), Role.MANAGER: READER},
+    "account_action": {role: _OWN_ACTIONS for role in Role if role is not Role.ADMIN},
     "user_profile": _staff(_within("user_id")),
 }
 
 
 def _reach(role: Role, action: Action, entity: str) -> Reach:
-    if role in (Role.ADMIN, Role.MANAGER):
-        return EVERYTHING
-    rule = RULES.get(entity, {}).get(role, NONE)
+    rule = RULES.get(entity, {}).get(role, FULL if role in LEADERS else NONE)
     return rule.read if action is Action.READ else rule.write
 
 
@@ -223,9 +227,10 @@ class Audience:
 
 def audience(entity: str, row: Mapping[str, Any]) -> Audience:
     """Who may read this record, given by its columns."""
-    roles: set[Role] = {Role.ADMIN, Role.MANAGER}
+    rules = RULES.get(entity, {})
+    roles: set[Role] = {role for role in LEADERS if role not in rules}
     users: set[tuple[Role, int]] = set()
-    for role, rule in RULES.get(entity, {}).items():
+    for role, rule in rules.items():
         reach = rule.read
         if reach.everything or (reach.unless is not None and row[reach.unless] is None):
             roles.add(role)

@@ -29,6 +29,10 @@ from models.waking import Waker
 #: Modules with tables.
 MODULES = (
     "models.users",
+    "models.sign_ins",
+    "models.account_actions",
+    "models.password_resets",
+    "models.mails",
     "models.leads",
     "models.contacts",
     "models.opportunities",

@@ -1,7 +1,7 @@
 """Telling hub nodes that somebody's rights have changed.
 
-Postgres says so itself when a role or `is_active` changes or a user goes, whoever did it. Such commits are rare, so the
-lock a NOTIFY takes at commit stands in nobody's way.
+Postgres says so itself when a role or `is_active` changes, a user goes or a sign-in is ended, whoever did it. Such
+commits are rare, so the lock a NOTIFY takes at commit stands in nobody's way.
 """
 
 #: Postgres channel with ids of users whose rights have changed.
@@ -23,3 +23,16 @@ CREATE TRIGGER rights_changed AFTER UPDATE OF id, role, is_active ON crm_users F
 """,
     "CREATE TRIGGER rights_gone AFTER DELETE ON crm_users FOR EACH ROW EXECUTE FUNCTION hub_tell_rights()",
 )
+
+SIGN_IN_FUNCTION = f"""
+CREATE FUNCTION hub_tell_sign_in() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('{RIGHTS_CHANNEL}', OLD.user_id::text);
+    RETURN NULL;
+END $$
+"""
+
+SIGN_IN_TRIGGER = """
+CREATE TRIGGER sign_in_ended AFTER UPDATE OF ended_at ON sign_ins FOR EACH ROW
+    WHEN (OLD.ended_at IS NULL AND NEW.ended_at IS NOT NULL) EXECUTE FUNCTION hub_tell_sign_in()
+"""

@@ -1,4 +1,5 @@
-"""A worker: some agents, a relay that leads when no other does, a watch on both, and pages for whoever watches it.
+"""A worker: some agents, a relay that leads when no other does, a watch on both, the mails that are due, and pages for
+whoever watches it.
 
 Start as many as there are partitions; they share the work of each agent. A worker ends by itself, with an error, when
 an agent stalls, when Faust gives up, or when log and Postgres do not agree.
@@ -21,10 +22,11 @@ from models.waking import Waker
 from settings import Settings
 from streams import agents as registry
 from streams import log as logs
-from streams import progress
+from streams import mail, progress
 from streams.agent import Runtime
 from streams.app import Member
 from streams.catchup import Place
+from streams.mail import Smtp
 from streams.progress import Lag
 from streams.relay import Relay
 from streams.silence import Silence
@@ -53,7 +55,7 @@ async def run(settings: Settings, names: Iterable[str] | None = None) -> None:
     Raises UnknownAgent, LogError, LogMismatch, WorkerStalled, MemberStopped, and KafkaError when there is no broker.
     """
     agents = registry.chosen(names or ())
-    opened = database.pool(settings.database_url, size=len(agents) + 4, session=SESSION)
+    opened = database.pool(settings.database_url, size=len(agents) + 5, session=SESSION)
     # The ORM writes the SQL of records that jobs look at; connections are those of the pool.
     async with database.orm(settings.database_url, size=1), opened as pool, Waker(pool) as waker:
         await logs.ensure(settings, pool)
@@ -68,7 +70,14 @@ async def run(settings: Settings, names: Iterable[str] | None = None) -> None:
             await member.runtime.register()
         async with pages(settings, members) as port:
             log.info("worker_started", agents=[agent.name for agent in agents], port=port)
-            await _all([relay.run(), watch(pool, members), *(member.run() for member in members)])
+            await _all(
+                [
+                    relay.run(),
+                    watch(pool, members),
+                    mail.send(pool, Smtp.of(settings)),
+                    *(member.run() for member in members),
+                ]
+            )
 
 
 async def _all(parts: Sequence[Awaitable[None]]) -> None:

@@ -236,4 +236,6 @@ def settings(database: str, kafka: str, prefix: str, tmp_path: Path) -> settings
         secret="a secret for tests, long enough for HS256",
         agent_fetch_wait=20,
         tail_fetch_wait=5,
+        user_rate=0,
+        address_rate=0,
     )

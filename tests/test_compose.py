@@ -35,6 +35,8 @@ def test_every_setting_exists_and_the_engines_are_those_of_the_file(service: str
     assert (database.username, database.password) == (postgres["POSTGRES_USER"], postgres["POSTGRES_PASSWORD"])
     assert SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"] == f"PLAINTEXT://{settings.kafka}"
     assert settings.host == "0.0.0.0"
+    assert settings.smtp == "mailpit:1025"
+    assert "mailpit" in SERVICES
 
 
 def test_ports_are_those_listened_on() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import structlog
 from prometheus_client import Counter
@@ -95,6 +95,10 @@ class Client:
         """The user's id; empty for nobody known."""
         return "" if self.identity is None else self.identity.user
 
+    @property
+    def _sign_in(self) -> UUID | None:
+        return None if self.identity is None else self.identity.sign_in
+
     def info(self, chan_info: bytes | None = None) -> ClientInfo:
         """What others are shown of it."""
         conn_info = None if self.identity is None else self.identity.info
@@ -111,10 +115,10 @@ class Client:
         Raises Refused while that cannot be known.
         """
         if self._viewer is None:
-            self._viewer = await viewer(self.node, self.user)
+            self._viewer = await viewer(self.node, self.user, self._sign_in)
             if self._viewer is not None:
                 self.session.admits = admits(self._viewer)
-                self.node.sessions.enter(self._viewer, self.session)
+                self.node.sessions.enter(self._viewer, self.session, self._sign_in)
         return self._viewer
 
     # What comes.
@@ -193,6 +197,8 @@ class Client:
     def renew(self, identity: Identity) -> None:
         """Take what is said of the same user now, and with it when the connection ends."""
         self.identity = identity
+        if self._viewer is not None:
+            self.node.sessions.enter(self._viewer, self.session, self._sign_in)
         self._lifetime.expires(identity.expires_at)
 
     def push(self, channel: str, kind: Push, content: Content) -> None:

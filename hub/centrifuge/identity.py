@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from hub import tokens
 from hub.centrifuge import codes
@@ -25,6 +26,8 @@ class Identity:
     user: str
     #: Unix seconds at which it ends unless it is refreshed; None never.
     expires_at: int | None = None
+    #: The sign-in of an access token, with which it ends.
+    sign_in: UUID | None = None
     #: Shown to others, JSON.
     info: bytes | None = None
     #: Server-side subscriptions that the token brings.
@@ -51,12 +54,15 @@ async def identify(node: Node, token: str) -> Identity:
     return _of(claims)
 
 
-async def viewer(node: Node, user: str) -> Viewer | None:
-    """The user of the CRM with this id, None if there is none. Raises Refused while that cannot be known."""
+async def viewer(node: Node, user: str, sign_in: UUID | None = None) -> Viewer | None:
+    """The user of the CRM with this id, None if there is none or the sign-in has ended.
+
+    Raises Refused while that cannot be known.
+    """
     if not (user.isascii() and user.isdigit() and 0 < int(user) < 2**63):
         return None
     try:
-        return await node.viewers.get(int(user), within=ROLE_WITHIN)
+        return await node.viewers.get(int(user), sign_in=sign_in, within=ROLE_WITHIN)
     except Exception as error:
         if not unavailable(error):
             raise
@@ -78,6 +84,6 @@ async def _signed_in(node: Node, token: str) -> Identity:
     except tokens.TokenError:
         raise Ended(codes.INVALID_TOKEN) from None
     user = str(claims.user_id)
-    if await viewer(node, user) is None:
+    if await viewer(node, user, claims.sign_in) is None:
         raise Ended(codes.INVALID_TOKEN)
-    return Identity(user=user, expires_at=claims.expires)
+    return Identity(user=user, expires_at=claims.expires, sign_in=claims.sign_in)

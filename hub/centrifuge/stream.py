@@ -14,6 +14,7 @@ from uuid import uuid4
 from aiohttp import web
 
 from hub import connections
+from hub.addresses import address
 from hub.centrifuge.client import Client
 from hub.centrifuge.codec import WireFormat
 from hub.centrifuge.node import NODE
@@ -124,7 +125,7 @@ async def serve(
         transport,
         format,
         name=name,
-        address=request.remote,
+        address=address(request),
         session_id=str(uuid4()),
         unidirectional=unidirectional,
     )

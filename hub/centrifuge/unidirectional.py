@@ -13,6 +13,7 @@ from uuid import uuid4
 from aiohttp import web
 
 from hub import frames
+from hub.addresses import address
 from hub.centrifuge import http_stream, sse, stream, websocket
 from hub.centrifuge.client import Client
 from hub.centrifuge.codec import Malformed
@@ -47,7 +48,7 @@ async def uni_websocket(request: web.Request) -> web.StreamResponse:
         transport,
         MESSAGES,
         name="uni_websocket",
-        address=request.remote,
+        address=address(request),
         session_id=str(uuid4()),
         unidirectional=True,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import WSMsgType, web
 
 from hub import connections
+from hub.addresses import address
 from hub.centrifuge import codes
 from hub.centrifuge.client import Client
 from hub.centrifuge.codec import WireFormat
@@ -43,7 +44,7 @@ async def websocket(request: web.Request) -> web.StreamResponse:
     )
     await socket.prepare(request)
     transport = Transport(socket, request)
-    client = Client(node, transport, format, name="websocket", address=request.remote, pings=not native)
+    client = Client(node, transport, format, name="websocket", address=address(request), pings=not native)
     await converse(client, transport, socket)
     return socket
 

@@ -138,21 +138,62 @@ function leave(reason = "") {
 }
 
 function show(inside) {
-  document.querySelector("#enter").hidden = inside;
+  step(inside ? null : "enter");
   document.querySelector("#feeds").hidden = !inside;
   document.querySelector("#leave").hidden = !inside;
 }
 
-document.querySelector("#leave").onclick = () => leave();
-document.querySelector("#enter").onsubmit = async (event) => {
-  event.preventDefault();
-  const refusal = document.querySelector("#refusal");
-  refusal.textContent = "";
-  try {
-    Object.assign(account, await post("/api/auth/login/", Object.fromEntries(new FormData(event.target))));
-    event.target.reset();
-    enter();
-  } catch (error) {
-    refusal.textContent = error.message;
+// Which of the forms is to be filled in; null is none.
+function step(name) {
+  for (const form of document.forms) form.hidden = form.id !== name;
+  if (name) document.forms[name].querySelector("input").focus();
+}
+
+// What a form does with its fields; what goes wrong is said below it.
+function form(name, act) {
+  document.forms[name].onsubmit = async (event) => {
+    event.preventDefault();
+    const refusal = document.querySelector("#refusal");
+    refusal.textContent = "";
+    try {
+      refusal.textContent = (await act(Object.fromEntries(new FormData(event.target)))) ?? "";
+      event.target.reset();
+    } catch (error) {
+      refusal.textContent = error.message;
+    }
+  };
+}
+
+let temporary = "";
+
+function signedIn(answer) {
+  if (answer.temp_token) {
+    temporary = answer.temp_token;
+    step("second");
+    return;
   }
+  Object.assign(account, answer);
+  enter();
+}
+
+form("enter", async (fields) => signedIn(await post("/api/auth/login/", fields)));
+form("second", async (fields) => signedIn(await post("/api/auth/login/2fa/", { temp_token: temporary, ...fields })));
+form("renew", async (fields) => {
+  const [, uid, token] = location.hash.split("/");
+  const answer = await post("/api/auth/password-reset/confirm/", { uid, token: decodeURIComponent(token), ...fields });
+  history.replaceState(null, "", location.pathname);
+  step("enter");
+  return answer.message;
+});
+document.querySelector("#forgot").onclick = async () => {
+  const email = prompt("The e-mail of your account?");
+  if (!email) return;
+  const answer = await post("/api/auth/password-reset/", { email }).catch((error) => error);
+  document.querySelector("#refusal").textContent = answer.message;
 };
+document.querySelector("#leave").onclick = () => {
+  post("/api/auth/logout/", { refresh: account.refresh }).catch(() => {});
+  leave();
+};
+// The link of a mail that sets a new password.
+if (location.hash.startsWith("#reset/")) step("renew");

@@ -8,7 +8,7 @@ from tortoise.migrations import operations as ops
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0005_lists")]  # noqa: RUF012
+    dependencies = [("models", "0006_accounts")]  # noqa: RUF012
     operations = [  # noqa: RUF012
         ops.AddField(
             model_name="Job",

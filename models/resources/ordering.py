@@ -14,9 +14,6 @@ from models.resources.resource import Resource
 
 MOST_KEYS = 5
 
-#: What a list is ordered by when nothing is said.
-NEWEST = "-created_at"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Key:

@@ -200,6 +200,8 @@ class Resource:
     #: The reference that is set to whoever creates the record.
     author: str | None = None
     presets: tuple[Preset, ...] = ()
+    #: The field with the time it was made, by which a list is ordered when nothing is said: the newest first.
+    newest: str = "created_at"
     #: What a deletion takes along, so that it needs the right to delete that too.
     dependents: tuple[Dependent, ...] = ()
     #: Whether everybody may refer to any of them and see what a reference shows, whatever the access rules say.

@@ -18,7 +18,7 @@ from models.resources.filters import Filters
 from models.resources.kinds import SERIAL, Integer
 from models.resources.mistakes import Invalid, Mistake
 from models.resources.operands import NO_MORE, More
-from models.resources.ordering import NEWEST, Key, Order, order
+from models.resources.ordering import Key, Order, order
 from models.resources.resource import SEARCHED, Resource
 from models.resources.searching import SEARCH, Search
 from models.resources.selection import Row
@@ -52,7 +52,8 @@ class Wanted:
             wrong[SEARCH] = [str(mistake)]
         ranked = search is not None and by is None
         try:
-            ordered = _best_first(resource) if ranked else order(resource, NEWEST if by is None else by, viewer, more)
+            newest = f"-{resource.newest}"
+            ordered = _best_first(resource) if ranked else order(resource, newest if by is None else by, viewer, more)
         except Mistake as mistake:
             wrong[ORDERING] = [str(mistake)]
         try:

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from hub import second_factor
 from settings import Settings
 from tests.conftest import Brokers
+from tests.hub.accounts import MOMENT
 from tests.hub.rest import Rest, serve
 
 
@@ -41,7 +43,15 @@ def here(database: str, brokers: Brokers, prefix: str, tmp_path: Path) -> Settin
         data=tmp_path / "data",
         secret="a secret for tests, long enough for HS256",
         tail_fetch_wait=5,
+        user_rate=0,
+        address_rate=0,
     )
+
+
+@pytest.fixture
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock that codes are checked by stands still, so that none is of the step before by the time it arrives."""
+    monkeypatch.setattr(second_factor, "now", lambda: MOMENT)
 
 
 @pytest.fixture

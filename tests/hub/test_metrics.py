@@ -246,7 +246,7 @@ async def test_every_metric_is_described(here: Settings) -> None:
     await prepare(here)
     async with node(here) as hub:
         text = await exposed(hub)
-    shown = dict(re.findall(r"^# TYPE ((?:hub|agent|relay)_\w+) (\w+)$", text, re.MULTILINE))
+    shown = dict(re.findall(r"^# TYPE ((?:hub|agent|relay|mails)_\w+) (\w+)$", text, re.MULTILINE))
     shown = {name: kind for name, kind in shown.items() if not name.endswith("_created")}
     table = described()
     assert shown == {name: kind for name, (kind, _) in table.items()}

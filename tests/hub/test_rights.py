@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -73,8 +74,8 @@ async def test_who_connects_while_rights_change_is_looked_at_again(
         viewers = hub.app[VIEWERS]
         look_up = viewers._look_up
 
-        async def slowly(user: int) -> object:
-            role = await look_up(user)
+        async def slowly(user: int, sign_in: UUID | None) -> object:
+            role = await look_up(user, sign_in)
             looked.set()
             await go_on.wait()
             return role

@@ -18,7 +18,16 @@ from engines.postgres import APPLICATION, Postgres
 from models import database, migrate
 from tests.models.conftest import Store
 
-NAMES = ["0001_initial", "0002_machinery", "0003_capture", "0004_rights", "0005_lists", "0007_jobs", "0010_imports"]
+NAMES = [
+    "0001_initial",
+    "0002_machinery",
+    "0003_capture",
+    "0004_rights",
+    "0005_lists",
+    "0006_accounts",
+    "0007_jobs",
+    "0010_imports",
+]
 
 
 @pytest.fixture

@@ -42,6 +42,8 @@ class Hub:
             "HUB_KAFKA_PREFIX": settings.kafka_prefix,
             "HUB_TAIL_FETCH_WAIT": str(settings.tail_fetch_wait),
             "HUB_SECRET": settings.secret,
+            "HUB_USER_RATE": "0",
+            "HUB_ADDRESS_RATE": "0",
             "HUB_DATA": str(folder),
             "HUB_CONFIG": str(file),
             "HUB_PORT": str(self.port),

@@ -37,6 +37,8 @@ class Stack:
         self.log = data.with_suffix(".log")
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("HUB_")},
+            "HUB_USER_RATE": "0",
+            "HUB_ADDRESS_RATE": "0",
             "HUB_DATA": str(data),
             "HUB_PORT": str(self.port),
             "HUB_WORKER_PORT": str(self.worker_port),
