@@ -42,6 +42,8 @@ WAIT = 8.0
 #: Bad rows that are listed.
 MOST_ERRORS = 100
 
+NOT_RECEIVED = "This file has not been received yet."
+
 #: What is over and what can be begun anew.
 OVER = (JobStatus.COMPLETED, JobStatus.CANCELLED, JobStatus.FAILED)
 
@@ -137,6 +139,8 @@ async def undo(request: web.Request) -> web.Response:
 async def errors(request: web.Request) -> web.StreamResponse:
     """The rows that were not taken, as CSV: row, error, and their cells under the names of the columns."""
     row = await RECORDS.found(request)
+    if not row["detected"]:
+        raise Conflict(NOT_RECEIVED)
     response = web.StreamResponse(headers={"Content-Disposition": f'attachment; filename="errors_{row["id"]}.csv"'})
     response.content_type, response.charset = "text/csv", "utf-8"
     await response.prepare(request)
@@ -245,7 +249,7 @@ async def _held(id: UUID) -> Row:
         raise Conflict("A job is at work on this import.")
     read = {name: _json(row[name]) for name in ("detected", "options", "mapping")}
     if not read["detected"]:
-        raise Conflict("This file has not been received yet.")
+        raise Conflict(NOT_RECEIVED)
     return {**row, **read}
 
 
@@ -298,6 +302,8 @@ async def _shown(request: web.Request, row: Row) -> dict[str, Any]:
     """An import with its job, what is wrong with it, and its first rows as they would be read."""
     shown = IMPORTS.show(row, request[VIEWER], listed=False)
     shown["job_detail"] = await _job(request, row["job"]) if row["job"] else None
+    if not row["detected"]:
+        return {**shown, "problems": {"file": [NOT_RECEIVED]}, "preview": []}
     problems: dict[str, list[str]] = {}
     preview = []
     try:

@@ -27,7 +27,7 @@ from streams.steps import CannotGoOn, Progress, Work
 
 #: Rows removed, and rows judged and written, in one step.
 CLEARED = 20_000
-JUDGED = 4_000
+JUDGED = 8_000
 #: Rows read before other work of the process gets its turn.
 TURN = 250
 

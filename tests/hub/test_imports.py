@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from models.access import Role
+from streams.imports.steps import JUDGED
 from tests.hub.importing import IMPORTS, at_once, done, form, send, step, text, work
 from tests.hub.rest import LEAD, Caller, Rest, serve
 
@@ -243,19 +244,20 @@ async def test_a_file_is_kept_once_however_often_it_is_sent(rest: Rest) -> None:
 
 async def test_what_goes_bad_between_check_and_write_takes_everything_back(rest: Rest) -> None:
     admin = await rest.user()
-    rows = b"".join(b"A,B,a%d@example.com\n" % n for n in range(4100))
+    rows = b"".join(b"A,B,a%d@example.com\n" % n for n in range(JUDGED + 100))
     given = await upload(admin, b"first_name,last_name,email\n" + rows, "contacts", skip_errors="false")
     begun = await admin.post(f"{IMPORTS}{given['id']}/run/", None)
     while await rest.pool.fetchval("SELECT state ->> 'phase' FROM jobs") != "write":
         await step(rest)
     await step(rest)
-    assert len(await emails(rest, "crm_contacts")) == 4000
-    late = {"first_name": "L", "last_name": "M", "email": "a4050@example.com"}
+    assert len(await emails(rest, "crm_contacts")) == JUDGED
+    late_email = f"a{JUDGED + 50}@example.com"
+    late = {"first_name": "L", "last_name": "M", "email": late_email}
     assert (await admin.post("/api/v1/contacts/", late)).status == 201
     await work(rest)
     job = (await admin.get(f"/api/v1/jobs/{begun.body['id']}/")).body
     assert (job["status"], job["result"]["created"], job["result"]["errors"]) == ("completed", 0, 1)
-    assert await emails(rest, "crm_contacts") == ["a4050@example.com"]
+    assert await emails(rest, "crm_contacts") == [late_email]
 
 
 async def test_files_that_are_none(rest: Rest) -> None:

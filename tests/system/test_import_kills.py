@@ -16,7 +16,7 @@ from engines.child import EngineError
 from tests.system.stack import Stack
 
 #: Rows of a file: several steps of reading and of writing.
-ROWS = 10_000
+ROWS = 20_000
 
 WRITTEN = "SELECT count(*) FROM import_changes WHERE import_id = $1::uuid"
 COUNTS = """
