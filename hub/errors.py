@@ -7,6 +7,7 @@
       Forbidden      403
       NotFound       404
       Conflict       409
+      ChangedMeanwhile 412
       TooLarge       413
       KeyReused      422
       TooMany        429   with Retry-After
@@ -96,6 +97,12 @@ class Conflict(Refusal):
     """What is asked for does not go with the state the record is in."""
 
     status = 409
+
+
+class ChangedMeanwhile(Refusal):
+    """The record is not in the state that If-Match asks for; fetch it again."""
+
+    status = 412
 
 
 class TooLarge(Refusal):

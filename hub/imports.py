@@ -50,6 +50,11 @@ OVER = (JobStatus.COMPLETED, JobStatus.CANCELLED, JobStatus.FAILED)
 KEEP = """
 UPDATE imports SET type = $2, file_name = $3, size = $4, detected = $5, options = $6, mapping = $7 WHERE id = $1
 """
+COUNTS = """
+SELECT type, (detected ->> 'lines')::int AS lines,
+    (SELECT count(*) FROM import_changes WHERE import_id = $1)::int AS changes
+FROM imports WHERE id = $1
+"""
 BAD_ROWS = """
 SELECT n, cells, coalesce(errors, refused) AS errors FROM import_rows
 WHERE import_id = $1 AND (errors IS NOT NULL OR refused IS NOT NULL) ORDER BY n
@@ -280,13 +285,10 @@ async def _begin(request: web.Request, kind: str, **parameters: Any) -> web.Resp
 
 
 async def _start(request: web.Request, id: UUID, kind: str, parameters: Mapping[str, Any]) -> UUID:
-    (count,) = await database.execute(
-        """SELECT (detected ->> 'lines')::int AS lines, (SELECT count(*) FROM import_changes WHERE import_id = $1)::int
-           AS changes FROM imports WHERE id = $1""",
-        [id],
-    )
+    (count,) = await database.execute(COUNTS, [id])
+    entity = plan.TYPES[count["type"]].entity
     total = count["changes"] if kind == "import_undo" else 2 * count["lines"]
-    job = await jobs.start(kind, {"import": str(id), **parameters}, context(request), total=total)
+    job = await jobs.start(kind, {"import": str(id), "entity": entity, **parameters}, context(request), total=total)
     run = job if parameters.get("write") else None
     await database.execute("UPDATE imports SET job = $2, run = coalesce($3, run) WHERE id = $1", [id, job, run])
     return job

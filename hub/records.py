@@ -6,21 +6,23 @@ leaves optional ones that are not named as they are, as the original API did.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
-import asyncpg
 from aiohttp import web
 from tortoise.exceptions import IntegrityError
 
-from hub import idempotency, pages
+from hub import etags, idempotency, pages
 from hub.errors import Forbidden, NotFound
 from hub.requests import VIEWER, context, parse_object, read_object
 from hub.responses import respond
 from models.access import Action, Viewer, may
 from models.database import transaction
-from models.resources.mistakes import NON_FIELD, Invalid, Mistake
+from models.resources import dependents, references
+from models.resources.conditions import Conditions
+from models.resources.conflicts import conflict
+from models.resources.mistakes import Invalid, Mistake
 from models.resources.resource import Reference, Resource
 from models.resources.selection import Key, Row, Selection
 from models.resources.wanted import Wanted
@@ -66,73 +68,107 @@ class Records:
             try:
                 row = await self.resource.detailed.inserted(columns, context(request))
             except IntegrityError as error:
-                raise self._conflict(error) from error
+                raise conflict(self.resource, error) from error
             return idempotency.Answer(status=201, body=self._shown(row, viewer))
 
         async def permitted(answer: dict[str, Any]) -> bool:
             row = await self.resource.access.one(answer["id"])
             return row is None or self.resource.seen(row, "", viewer)
 
-        return await idempotency.once(request, raw, work, permitted)
+        return etags.mark(self.resource, await idempotency.once(request, raw, work, permitted))
 
     async def retrieve(self, request: web.Request) -> web.Response:
         """One record."""
-        viewer = request[VIEWER]
-        return respond(self._shown(await self.found(request), viewer))
+        shown = self._shown(await self.found(request), request[VIEWER])
+        return etags.respond(request, self.resource, shown)
 
     async def found(self, request: web.Request) -> Row:
         """The record in the URL, in detail. Raises NotFound if the caller may not read it."""
-        return await self._readable(self.resource.detailed, self._key(request), request[VIEWER])
+        return await self._readable(self.resource.detailed, self.key(request), request[VIEWER])
 
     async def put(self, request: web.Request) -> web.Response:
         """Change a record; every required field must be there."""
-        return await self._change(request, partial=False)
+        return await self.change(request, await read_object(request), partial=False)
 
     async def patch(self, request: web.Request) -> web.Response:
         """Change the fields that are named."""
-        return await self._change(request, partial=True)
+        return await self.change(request, await read_object(request))
 
     async def delete(self, request: web.Request) -> web.Response:
         """Remove a record, and what cannot be without it. Forbidden if the caller may not remove all of that."""
-        key, viewer = self._key(request), request[VIEWER]
+        key, viewer, wanted = self.key(request), request[VIEWER], etags.wanted(request)
+        what = self.resource.access if wanted is None else self.resource.detailed
         async with transaction(context(request)):
-            self._allow(Action.DELETE, await self._readable(self.resource.access, key, viewer, held=True), viewer)
-            for one in self.resource.dependents:
-                rows = await one.model.filter(**{one.column: key}).values()
-                if not all(may(viewer, Action.DELETE, one.entity, row) for row in rows):
-                    raise Forbidden(f"This would delete an {one.entity} that you may not delete.")
+            row = await self._readable(what, key, viewer, held=True)
+            self._allow(Action.DELETE, row, viewer)
+            if wanted is not None:
+                wanted.check(self.resource, self._shown(row, viewer))
+            if why := await dependents.protected(self.resource, [key], viewer):
+                raise Forbidden(why[key])
             await self.resource.model.filter(id=key).delete()
         return web.Response(status=204)
 
-    async def _change(self, request: web.Request, *, partial: bool) -> web.Response:
-        viewer, key = request[VIEWER], self._key(request)
-        body = await read_object(request)
+    async def change(self, request: web.Request, body: Mapping[str, Any], *, partial: bool = True) -> web.Response:
+        """Change the record in the URL as a client's JSON says.
+
+        With If-Match its row is held from the look at its state to the change; without, one statement does both.
+        """
+        wanted = etags.wanted(request)
+        async with nullcontext() if wanted is None else transaction(context(request)):
+            shown = await self._changed(request, body, wanted, partial=partial)
+        return etags.respond(request, self.resource, shown)
+
+    async def _changed(
+        self, request: web.Request, body: Mapping[str, Any], wanted: etags.Wanted | None, *, partial: bool
+    ) -> dict[str, Any]:
+        """The record as it is shown after the change."""
+        viewer, key = request[VIEWER], self.key(request)
         changes = not body.keys().isdisjoint(self.resource.writable)
         # What is sent back is compared with what is shown, and what changes nothing is answered with it.
-        whole = not (changes and body.keys().isdisjoint(self.resource.fixed))
+        whole = wanted is not None or not (changes and body.keys().isdisjoint(self.resource.fixed))
+        what = self.resource.detailed if whole else self.resource.access
         while True:
-            row = await self._readable(self.resource.detailed if whole else self.resource.access, key, viewer)
+            row = await self._readable(what, key, viewer, held=wanted is not None)
             self._allow(Action.UPDATE, row, viewer)
+            if wanted is not None:
+                wanted.check(self.resource, self._shown(row, viewer))
             values = self.resource.read(body, partial=partial)
             if whole:
                 self.resource.unchanged(body, self._shown(row, viewer))
             columns = await self._columns(values, viewer, row)
             if not changes:
-                return respond(self._shown(row, viewer))
+                return self._shown(row, viewer)
             judged = {path: row[path] for path in self.resource.access_paths() if path != "id"}
             try:
                 changed = await self.resource.detailed.updated(key, columns, judged, context(request))
             except IntegrityError as error:
-                raise self._conflict(error) from error
+                raise conflict(self.resource, error) from error
             if changed is not None:
-                return respond(self._shown(changed, viewer))
+                return self._shown(changed, viewer)
             # Meanwhile somebody changed what it was judged by, or deleted it.
+
+    async def narrowed(self, request: web.Request) -> Conditions:
+        """What keeps the records that the list would show for these parameters, all pages of it. Raises Invalid."""
+        wanted = Wanted.read(self.resource, pages.query(request), request[VIEWER])
+        await wanted.check()
+        return wanted.conditions
 
     async def _readable(self, what: Selection, key: Key, viewer: Viewer, *, held: bool = False) -> Row:
         """A record as one of the resource's selections has it. Raises NotFound if the viewer may not read it."""
         row = await what.one(key, held=held)
         if row is None or not self.resource.seen(row, "", viewer):
             raise NotFound
+        return row
+
+    async def held(self, key: Key, viewer: Viewer, wanted: etags.Wanted | None) -> Row:
+        """A record in detail that the caller may change, held in this transaction, in a state that is wanted.
+
+        Raises NotFound, Forbidden, ChangedMeanwhile.
+        """
+        row = await self._readable(self.resource.detailed, key, viewer, held=True)
+        self._allow(Action.UPDATE, row, viewer)
+        if wanted is not None:
+            wanted.check(self.resource, self._shown(row, viewer))
         return row
 
     def _allow(self, action: Action, row: Row, viewer: Viewer) -> None:
@@ -149,14 +185,14 @@ class Records:
             known = row is not None and value == row.get(field.column)
             if isinstance(field, Reference) and value is not None and not known:
                 try:
-                    await _find(field, value, viewer)
+                    await references.find(field, value, viewer)
                 except Mistake as mistake:
                     wrong[name] = [str(mistake)]
         if wrong:
             raise Invalid(wrong)
         return columns
 
-    def _key(self, request: web.Request) -> Key:
+    def key(self, request: web.Request) -> Key:
         """The record's id in the URL. Raises NotFound for what can be none."""
         try:
             key: Key = self.resource.key.read_text(request.match_info["id"])
@@ -166,20 +202,3 @@ class Records:
 
     def _shown(self, row: Row, viewer: Viewer) -> dict[str, Any]:
         return self.resource.show(row, viewer, listed=False)
-
-    def _conflict(self, error: IntegrityError) -> Invalid:
-        """What to say when the database refuses a value that another record has, or that refers to one just gone."""
-        cause = error.args[0] if error.args else None
-        column = re.search(r"\((\w+)\)=", getattr(cause, "detail", None) or "")
-        for name, field in self.resource.writable.items():
-            if column and field.column == column[1]:
-                taken = isinstance(cause, asyncpg.UniqueViolationError)
-                said = f"A {self.resource.entity} with this {name} already exists." if taken else "No such record."
-                return Invalid({name: [said]})
-        return Invalid({NON_FIELD: ["The database does not accept these values together."]})
-
-
-async def _find(field: Reference, key: int, viewer: Viewer) -> None:
-    """Raise Mistake unless the record referred to is there for the viewer."""
-    if not await field.to.readable(key, viewer):
-        raise Mistake(f"There is no {field.to.entity} {key}.")

@@ -132,6 +132,14 @@ async def read_object(request: web.Request) -> dict[str, Any]:
     return parse_object(await request.read())
 
 
+async def no_body(request: web.Request) -> bytes:
+    """The body of a request that has nothing to say: none, or an empty object. Raises Malformed and Invalid."""
+    raw = await request.read()
+    if raw.strip():
+        only(parse_object(raw), ())
+    return raw
+
+
 def parse_object(raw: bytes) -> dict[str, Any]:
     """A JSON object from bytes. Raises Malformed for what is not JSON, Invalid for what is not an object."""
     try:
@@ -149,4 +157,4 @@ def only(given: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
     """Raise Invalid that names each key which is not allowed, and what is."""
     unknown = [name for name in given if name not in allowed]
     if unknown:
-        raise Invalid({name: [f"Unknown. Allowed: {', '.join(allowed)}."] for name in unknown})
+        raise Invalid({name: [f"Unknown. Allowed: {', '.join(allowed) or 'nothing'}."] for name in unknown})

@@ -5,6 +5,7 @@ Paths end in a slash that may be left out. SIGNED_IN leaves the rest to the acce
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from aiohttp import web
 from hub import (
     account_log,
     accounts,
+    bulk,
     connection_tokens,
     content_types,
     core_auth,
@@ -20,6 +22,9 @@ from hub import (
     health,
     imports,
     jobs,
+    leads,
+    legacy,
+    opportunities,
     page,
     passwords,
     permissions,
@@ -27,6 +32,8 @@ from hub import (
     second_factor,
     sign_in,
     sockets,
+    statistics,
+    tasks,
     timeline,
 )
 from hub.centrifuge import api, emulation, http_stream, sse, stream, unidirectional, websocket
@@ -35,7 +42,9 @@ from hub.history import AUDIT_TRAIL, FIELD_HISTORY
 from hub.records import Records
 from hub.requests import Who, guarded
 from hub.responses import respond
+from hub.statistics import Counted
 from models.access import Role
+from models.resources import statistics as numbers
 from models.resources.accounts import ACCOUNTS
 from models.resources.contacts import CONTACTS
 from models.resources.leads import LEADS
@@ -70,12 +79,14 @@ class Route:
     who: Who
 
 
-def records(resource: Resource) -> Iterator[Route]:
-    """The six routes of a resource."""
+def records(resource: Resource, name: str, counted: Counted) -> Iterator[Route]:
+    """The routes every kind of record has; `counted` are the numbers over its list, and `name` is their path."""
     handlers = Records(resource)
     every, one = f"/api/v1/{resource.path}/", f"/api/v1/{resource.path}/{{id:[0-9]+}}/"
     yield Route("GET", every, handlers.index, SIGNED_IN)
     yield Route("POST", every, handlers.create, SIGNED_IN)
+    yield Route("POST", f"{every}bulk_update/", bulk.handler(resource), SIGNED_IN)
+    yield Route("GET", f"{every}{name}/", statistics.handler(handlers, counted), SIGNED_IN)
     yield Route("GET", one, handlers.retrieve, SIGNED_IN)
     yield Route("PUT", one, handlers.put, SIGNED_IN)
     yield Route("PATCH", one, handlers.patch, SIGNED_IN)
@@ -84,8 +95,7 @@ def records(resource: Resource) -> Iterator[Route]:
 
 async def root(request: web.Request) -> web.Response:
     """The lists under /api/v1/, by name."""
-    plain = [route.path for route in ROUTES if route.method == "GET" and route.path.startswith("/api/v1/")]
-    lists = [path for path in plain if "{" not in path and path != "/api/v1/"]
+    lists = [route.path for route in ROUTES if route.method == "GET" and re.fullmatch("/api/v1/[^{/]+/", route.path)]
     return respond({path.split("/")[3]: str(request.url.origin().with_path(path)) for path in lists})
 
 
@@ -127,10 +137,16 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/auth/audit-logs/", account_log.index, SIGNED_IN),
     # records
     Route("GET", "/api/v1/", root, SIGNED_IN),
-    *records(LEADS),
-    *records(CONTACTS),
-    *records(OPPORTUNITIES),
-    *records(TASKS),
+    *records(LEADS, "statistics", numbers.leads),
+    Route("POST", "/api/v1/leads/{id:[0-9]+}/convert/", leads.convert, SIGNED_IN),
+    *records(CONTACTS, "statistics", numbers.contacts),
+    *records(OPPORTUNITIES, "pipeline", numbers.pipeline),
+    Route("POST", "/api/v1/opportunities/{id:[0-9]+}/update_stage/", opportunities.update_stage, SIGNED_IN),
+    *records(TASKS, "statistics", numbers.tasks),
+    Route("POST", "/api/v1/tasks/{id:[0-9]+}/complete/", tasks.complete, SIGNED_IN),
+    Route("POST", "/api/v1/tasks/{id:[0-9]+}/reopen/", tasks.reopen, SIGNED_IN),
+    # the same under the paths of shipped clients, and notifications
+    *(Route(method, path, handler, SIGNED_IN) for method, path, handler in legacy.lines()),
     # what happened
     Route("GET", "/api/v1/audit-trail/", AUDIT_TRAIL.index, SIGNED_IN),
     Route("GET", "/api/v1/audit-trail/{id}/", AUDIT_TRAIL.retrieve, SIGNED_IN),

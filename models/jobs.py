@@ -22,6 +22,10 @@ from models.users import User
 COMMANDS = "crm.commands"
 #: The type of a command: do this step of that job.
 STEP = "job.step"
+#: The type of what is said to those who read commands when a job has ended, whichever way.
+ENDED = "job.ended"
+#: The source of what jobs change.
+SOURCE = "job"
 
 START = """
 WITH job AS (
@@ -48,9 +52,20 @@ WITH job AS (
 SELECT id FROM job
 """
 
+END = """
+INSERT INTO events (topic, key, type, subject, data, context)
+SELECT '{topic}', id, '{type}', 'job:' || id, jsonb_build_object(
+    'job', id, 'kind', kind, 'entity', parameters ->> 'entity', 'status', status, 'error', error,
+    'total', total, 'done', done, 'failed', failed, 'created_by', created_by_id, 'assigned', assigned), context
+FROM {job}
+"""
+
 CANCEL = """
-UPDATE jobs SET status = 'cancelled', finished_at = now(), updated_at = now()
-WHERE id = $1 AND status IN ('pending', 'running', 'failed') RETURNING id
+WITH job AS (
+    UPDATE jobs SET status = 'cancelled', finished_at = now(), updated_at = now()
+    WHERE id = $1 AND status IN ('pending', 'running', 'failed') RETURNING *
+), said AS ({end})
+SELECT id FROM job
 """
 
 
@@ -70,6 +85,7 @@ class Job(Model):
 
     `parameters` are what was asked for, `state` is what one step leaves for the next, `result` what came of it.
     `context` says who began it, from where and by which request: all its changes are captured under that.
+    `assigned` says how many records of `parameters["entity"]` others were given by it, by user id.
     """
 
     id: Any = columns.key()
@@ -83,6 +99,7 @@ class Job(Model):
     state: Any = columns.mapping()
     result: Any = columns.mapping()
     context: Any = columns.mapping()
+    assigned: Any = columns.mapping()
     error: str = columns.prose()
     created_by: fields.ForeignKeyNullableRelation[User] = fields.ForeignKeyField(
         "models.User", related_name="jobs", null=True, on_delete=fields.SET_NULL, db_index=True
@@ -111,4 +128,14 @@ async def resume(id: UUID) -> bool:
 
 async def cancel(id: UUID) -> bool:
     """End a job before its next step; whether there was one to end. What it has done stays done."""
-    return bool(await database.execute(CANCEL, [id]))
+    end = END.format(topic=COMMANDS, type=ENDED, job="job")
+    return bool(await database.execute(CANCEL.format(end=end), [id], changes=True))
+
+
+async def say_ended(id: UUID) -> None:
+    """Say that a job has completed or failed, in the transaction in which it does.
+
+    Whom it gave records to is said with it, so if it is resumed or cancelled that is counted anew.
+    """
+    end = END.format(topic=COMMANDS, type=ENDED, job="jobs WHERE id = $1")
+    await database.execute(f"WITH said AS ({end}) UPDATE jobs SET assigned = '{{}}' WHERE id = $1", [id])

@@ -29,6 +29,10 @@ class Stage(StrEnum):
     CLOSED_LOST = "closed_lost"
 
 
+#: Stages in which a deal is over.
+CLOSED = (Stage.CLOSED_WON, Stage.CLOSED_LOST)
+
+
 class Opportunity(Model):
     """One deal. It goes with its contact; its owner is who made it."""
 

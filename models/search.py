@@ -15,6 +15,9 @@ from models.folding import FUNCTIONS, SEPARATORS
 #: Characters of a text that are looked at, and of a word in one that has more bytes than Postgres takes for a word.
 TEXT, WORD, BYTES = 50_000, 255, 2000
 
+#: KB of words that wait to be put into the index together.
+PENDING = 1024
+
 
 @dataclass(frozen=True, kw_only=True)
 class Searched:
@@ -30,6 +33,12 @@ class Searched:
     @property
     def columns(self) -> tuple[str, ...]:
         return self.called + self.words
+
+    @property
+    def words_index(self) -> str:
+        """The statement that makes the index on the words; each search reads what waits for it, so that is little."""
+        on = f"{self.index}_words ON {self.index}"
+        return f"CREATE INDEX {on} USING gin (document) WITH (gin_pending_list_limit = {PENDING})"
 
     @property
     def index(self) -> str:
@@ -83,7 +92,7 @@ END $$
 TABLE = """
 CREATE TABLE {index} (id bigint PRIMARY KEY, document tsvector NOT NULL);
 INSERT INTO {index} SELECT id, {of_row} FROM {table} AS row;
-CREATE INDEX {index}_words ON {index} USING gin (document) WITH (fastupdate = off);
+{words};
 """
 
 # An update is looked at row by row, because only that way Postgres fires for chosen columns alone.
@@ -127,6 +136,7 @@ def statements(searched: Searched) -> Iterable[str]:
         "table": searched.table,
         "entity": searched.entity,
         "index": searched.index,
+        "words": searched.words_index,
         "of_row": searched.document("row"),
         "columns": ", ".join(columns),
         "old": ", ".join(f"OLD.{column}" for column in columns),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from streams import jobs
+from streams import bulk, jobs
 from streams.agent import Agent
 from streams.audit import AUDIT
 from streams.imports import steps as imports
@@ -14,7 +14,11 @@ from streams.steps import Step
 from streams.timeline import TIMELINE
 
 #: The kinds of jobs, and the step of each.
-KINDS: Mapping[str, Step] = {"import": imports.step, "import_undo": imports.undo}
+KINDS: Mapping[str, Step] = {
+    **dict.fromkeys(bulk.KINDS, bulk.step),
+    "import": imports.step,
+    "import_undo": imports.undo,
+}
 
 AGENTS = {agent.name: agent for agent in (AUDIT, TIMELINE, LIVE, NOTIFICATIONS, jobs.agent(KINDS))}
 

@@ -17,6 +17,9 @@ from streams.topics import PUBLICATIONS
 #: The channel of everything that happens.
 ACTIVITY = "activity"
 
+#: Where the records of a kind are found in the REST interface, and what they are called.
+COLLECTIONS = {"lead": "leads", "contact": "contacts", "opportunity": "opportunities", "task": "tasks"}
+
 
 def personal(user: int) -> str:
     """The channel only this user may read."""
@@ -75,3 +78,23 @@ def activity(
         "changed": [field_name(column) for column in changed],
         "created_at": event.time.isoformat(),
     }
+
+
+def job_activity(ended: Event, actor: Row | None, audience: Audience) -> NewEvent:
+    """That a job has ended, as one item of the activity feed; `job` has the numbers."""
+    data = ended.data or {}
+    kind = data["kind"].replace("_", " ").capitalize()
+    name = f"{kind} of {COLLECTIONS[data['entity']]}" if data.get("entity") in COLLECTIONS else kind
+    item = activity(
+        ended,
+        actor,
+        action=data["status"],
+        entity="job",
+        object_id=data["job"],
+        name=name,
+        description=f"{name} {data['status']}: {data['done']} of {data['total']} done, {data['failed']} failed",
+        changed=[],
+    )
+    numbers = {key: data[key] for key in ("kind", "status", "total", "done", "failed")}
+    frame = {"type": "activity_created", "activity": {**item, "job": numbers}}
+    return publication(ACTIVITY, f"job:{data['job']}", frame, audience)

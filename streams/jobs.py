@@ -2,7 +2,7 @@
 
 A command names a job and the number of a step. The job's row is locked; if that is its next step, one chunk is done,
 the number raised and the next command written, all in one transaction. So a chain goes on through whatever is killed,
-and never forks. Everybody who looks at `job:<id>` is told after each step.
+and never forks. Everybody who looks at `job:<id>` is told after each step, and `activity` once, when the job has ended.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from models import database, events
+from models import access, database, events, jobs
 from models.access import Role, Viewer
 from models.events import NewEvent
-from models.jobs import STEP, JobStatus
-from streams import exact, failures, frames
+from models.jobs import ENDED, STEP, JobStatus
+from streams import changes, exact, failures, frames
 from streams.agent import Agent
 from streams.envelope import Event
 from streams.steps import CannotGoOn, Progress, Step, Work
@@ -36,7 +36,7 @@ CONTEXT = """SELECT set_config('hub.context', (context || '{"source": "job"}')::
 SETTLE = """
 UPDATE jobs SET step = step + 1, status = $2::text, done = done + $3, failed = failed + $4, total = coalesce($5, total),
     state = $6, result = coalesce($7, result), error = $8, updated_at = clock_timestamp(),
-    finished_at = CASE WHEN $2::text = 'running' THEN NULL ELSE clock_timestamp() END
+    assigned = $9, finished_at = CASE WHEN $2::text = 'running' THEN NULL ELSE clock_timestamp() END
 WHERE id = $1 RETURNING *
 """
 FAIL = """
@@ -55,6 +55,10 @@ def agent(kinds: Mapping[str, Step]) -> Agent:
 
     async def derive(connection: asyncpg.Connection, commands: Sequence[Event], quiet: Collection[int]) -> None:
         for command in commands:
+            if command.type == ENDED:
+                if command.id not in quiet:
+                    await _tell_end(connection, command)
+                continue
             if command.type != STEP:
                 raise ValueError(f"event {command.id} of type {command.type!r} is no step of a job")
             data = command.data or {}
@@ -67,9 +71,32 @@ def agent(kinds: Mapping[str, Step]) -> Agent:
 
 async def _buried(connection: asyncpg.Connection, command: Event) -> None:
     """A step was given up on: its job has failed, and can be resumed at that step."""
-    row = await connection.fetchrow(FAIL, UUID((command.data or {})["job"]), UNEXPECTED)
+    if command.type == STEP:
+        await _fail(connection, UUID((command.data or {})["job"]), UNEXPECTED)
+
+
+async def _fail(connection: asyncpg.Connection, id: UUID, error: str) -> None:
+    row = await connection.fetchrow(FAIL, id, error[: failures.LONGEST_ERROR])
     if row is not None:
-        await events.write(connection, [_told(row)])
+        await _end(connection, row)
+
+
+async def _end(connection: asyncpg.Connection, row: Row) -> None:
+    await events.write(connection, [_told(row)])
+    with database.through(connection):
+        await jobs.say_ended(row["id"])
+
+
+async def _tell_end(connection: asyncpg.Connection, ended: Event) -> None:
+    """Tell those who may see a job that it has ended; of one that was cancelled, its own channel does not know yet."""
+    data = ended.data or {}
+    audience = access.audience("job", {"created_by_id": data["created_by"]})
+    actor = changes.actor_image(await changes.actors(connection, [ended]), ended)
+    told = [frames.job_activity(ended, actor, audience)]
+    if data["status"] == JobStatus.CANCELLED:
+        row = await connection.fetchrow("SELECT * FROM jobs WHERE id = $1", UUID(data["job"]))
+        told += [] if row is None else [_told(row)]
+    await events.write(connection, told)
 
 
 async def _do(connection: asyncpg.Connection, row: Row, step: Step | None) -> None:
@@ -80,17 +107,26 @@ async def _do(connection: asyncpg.Connection, row: Row, step: Step | None) -> No
             progress = await _progress(connection, step, row)
     except CannotGoOn as error:
         log.info("job_failed", job=str(row["id"]), kind=row["kind"], error=str(error))
-        failed = await connection.fetchrow(FAIL, row["id"], str(error)[: failures.LONGEST_ERROR])
-        await events.write(connection, [_told(failed)])
+        await _fail(connection, row["id"], str(error))
         return
     status = JobStatus.COMPLETED if progress.finished else JobStatus.RUNNING
     result = None if progress.result is None else exact.dumps(progress.result)
     settled = await connection.fetchrow(
         SETTLE, row["id"], status, progress.done, progress.failed, progress.total,
-        exact.dumps(progress.state), result, "",
+        exact.dumps(progress.state), result, "", exact.dumps(_assigned(row, progress)),
     )  # fmt: skip
-    following = [_told(settled)] if progress.finished else [_told(settled), _next(settled)]
-    await events.write(connection, following)
+    if progress.finished:
+        await _end(connection, settled)
+    else:
+        await events.write(connection, [_told(settled), _next(settled)])
+
+
+def _assigned(row: Row, progress: Progress) -> dict[str, int]:
+    """How many records whom the job has given, with those of this step."""
+    assigned: dict[str, int] = exact.loads(row["assigned"])
+    for user, count in progress.assigned.items():
+        assigned[str(user)] = assigned.get(str(user), 0) + count
+    return assigned
 
 
 async def _progress(connection: asyncpg.Connection, step: Step, row: Row) -> Progress:

@@ -15,6 +15,7 @@ import asyncpg
 from models import access, events
 from models.access import Audience, Role, Viewer
 from models.events import NewEvent
+from models.jobs import SOURCE
 from streams import changes, descriptions, frames, images
 from streams.agent import Agent
 from streams.changes import Change
@@ -26,10 +27,6 @@ ENTITIES = frozenset({"lead", "contact", "opportunity", "task"})
 
 #: Columns whose users are told of every change of the record.
 CONCERNED = ("owner_id", "assigned_to_id", "created_by_id")
-
-#: The source of what jobs change. A job tells of itself on `activity`; its single changes are told on the channels of
-#: their records only, where somebody may have been looking before.
-JOB = "job"
 
 #: Followers of one record who are told.
 MOST_FOLLOWERS = 100
@@ -110,7 +107,9 @@ async def _public(
 def _of_change(change: Change, known: Images, public: Public) -> Iterator[NewEvent]:
     subject = change.event.subject
     audience = access.audience(change.entity, change.row)
-    if change.event.context.get("source") == JOB:
+    if change.event.context.get("source") == SOURCE:
+        # A job tells of itself on `activity`; its single changes are told on the channels of their records only, where
+        # somebody may have been looking before.
         if change.action != "created":
             yield frames.publication(subject, subject, frames.update(change), audience)
         yield from _lost(change, audience, public)

@@ -43,6 +43,9 @@ class Progress:
     total: int | None = None
     state: Mapping[str, Any] = field(default_factory=dict)
     result: Mapping[str, Any] | None = None
+    #: How many records others were given by it, by user id; their kind is the `entity` in the job's parameters.
+    #: Each of these users is told once, with the number, when the job has ended.
+    assigned: Mapping[int, int] = field(default_factory=dict)
 
 
 #: Does one chunk, well under two seconds, on a connection in a transaction whose changes are captured as the job's.

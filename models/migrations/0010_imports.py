@@ -39,7 +39,7 @@ def created_by(related: str) -> tuple[str, Any]:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0007_jobs")]  # noqa: RUF012
+    dependencies = [("models", "0009_actions")]  # noqa: RUF012
     operations = [  # noqa: RUF012
         ops.CreateModel(
             name="Import",

@@ -167,7 +167,7 @@ class _Reader:
             raise Mistake(self._allowed(name)) from None
         lookup = operand.lookups.get(word)
         if lookup is None:
-            raise Mistake(_known(operand, word))
+            raise Mistake(_known(operand, word, self._more))
         value = lookup.read(given)
         if operand.reference and word != "isnull":
             ids = value if isinstance(value, list) else [value]
@@ -230,9 +230,13 @@ def _one(value: object) -> str:
             raise Mistake("Must be a text, a number, true, false or a list of them.")
 
 
-def _known(operand: Operand, word: str) -> str:
+def _known(operand: Operand, word: str, more: More) -> str:
     """What to say when a value cannot be compared that way."""
     words = ", ".join(f"{operand.path}__{known}" if known else operand.path for known in operand.lookups)
     if not words:
         return f"{operand.path} cannot be compared."
-    return f"{operand.path} cannot be compared by {word or 'itself'}. It can be by: {words}."
+    said = f"{operand.path} cannot be compared by {word or 'itself'}. It can be by: {words}."
+    if operand.reference is None:
+        return said
+    beyond = ", ".join(operands(operand.reference.to, more, beyond=True))
+    return f"{said} Or go on to one of: {beyond}."

@@ -85,11 +85,6 @@ class Field:
         if not listed or LISTED in self.use:
             yield at + self.name
 
-    def show(self, row: Row, at: str, listed: bool, viewer: Viewer) -> Iterator[tuple[str, Any]]:
-        """What the record shows of it to the viewer."""
-        if not listed or LISTED in self.use:
-            yield self.name, row[at + self.name]
-
 
 @dataclass(frozen=True)
 class Computed:
@@ -299,12 +294,33 @@ class Resource:
 
     def show(self, row: Row, viewer: Viewer, *, listed: bool, at: str = "") -> dict[str, Any]:
         """The record as the viewer may see it."""
-        return {key: value for field in self.fields for key, value in field.show(row, at, listed, viewer)}
+        shown: dict[str, Any] = {}
+        for name, field in self._shown[listed]:
+            if field is None:
+                shown[name] = row[at + name]
+            else:
+                shown.update(field.show(row, at, listed, viewer))
+        return shown
+
+    @cached_property
+    def _shown(self) -> Mapping[bool, list[tuple[str, Computed | Reference | None]]]:
+        """What a detail and a list show, in turn; of a plain field the name alone, which is most of what lists take."""
+        wanted: dict[bool, Use] = {False: ~NOTHING, True: LISTED | NAMED}
+        return {
+            listed: [
+                (field.name, None if isinstance(field, Field) else field)
+                for field in self.fields
+                if not listed or field.use & uses
+            ]
+            for listed, uses in wanted.items()
+        }
 
     def seen(self, row: Row, at: str, viewer: Viewer) -> bool:
         """Whether the viewer may refer to and see the one at that path of a row."""
+        if self.shared:
+            return True
         one = {path.removeprefix(at): row[path] for path in self.access_paths(at)}
-        return self.shared or may(viewer, Action.READ, self.entity, one)
+        return may(viewer, Action.READ, self.entity, one)
 
     def visible_sql(self, viewer: Viewer, alias: str) -> str:
         """The SQL condition that keeps those the viewer may refer to and see, on the table `alias`."""

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from tortoise.fields import Field
+from tortoise.fields import DatetimeField, Field
 from tortoise.models import Model
 
 from models import database
@@ -34,6 +34,11 @@ class Selection:
         """The row with this id, None if there is none; `held` keeps others from changing it in this transaction."""
         rows = await self._of(f'SELECT * FROM "{self._table}" WHERE id = $1{" FOR UPDATE" * held}', [key])
         return rows[0] if rows else None
+
+    async def held(self, keys: Sequence[Key]) -> dict[Key, Row]:
+        """The rows with these ids, by id, kept from changes by others in this transaction."""
+        rows = await self._of(f'SELECT * FROM "{self._table}" WHERE id = ANY($1) ORDER BY id FOR UPDATE', [list(keys)])
+        return {row["id"]: row for row in rows}
 
     async def found(self, source: str, values: Sequence[Any], also: Sequence[str], order: str) -> list[Row]:
         """The rows whose `id` a statement gives, with the columns of it that they have `also`, ordered by such."""
@@ -104,7 +109,7 @@ class Selection:
     def _readers(self) -> list[tuple[str, Callable[[Any], Any]]]:
         """How what asyncpg gives becomes what the ORM gives, for the paths where that is not the same."""
         fields = {path: _field(self._model, path) for path in self._paths}
-        return [(path, field.to_python_value) for path, (field, native) in fields.items() if not native]
+        return [(path, _reader(field)) for path, (field, native) in fields.items() if not native]
 
     def _stored(self, columns: Row) -> list[Any]:
         """Values as the columns take them."""
@@ -118,4 +123,12 @@ def _field(model: type[Model], path: str) -> tuple[Field[Any], bool]:
     field = model._meta.fields_map[name]
     if rest:
         return _field(field.related_model, rest)  # type: ignore[attr-defined]
-    return field, any(native == name for _, native, _ in model._meta.db_native_fields)
+    # Moments come in UTC, as the ORM would make them.
+    moment = isinstance(field, DatetimeField)
+    return field, moment or any(native == name for _, native, _ in model._meta.db_native_fields)
+
+
+def _reader(field: Field[Any]) -> Callable[[Any], Any]:
+    """What makes a value the ORM's; a choice is looked up, as that is most of what there is to do."""
+    words = getattr(field, "enum_type", None)
+    return field.to_python_value if words is None else {None: None, **{word.value: word for word in words}}.__getitem__

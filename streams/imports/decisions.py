@@ -5,6 +5,7 @@ The judge is asked before anything is written, and again as it is, with the reco
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -21,6 +22,9 @@ from streams import exact
 
 #: What records are called by beside their id, by what access rules call them; the first that fits counts.
 NATURAL: Mapping[str, Sequence[str]] = {"user": ("username", "email"), "contact": ("email",)}
+
+#: The column with whoever is to look after a record.
+ASSIGNED = "assigned_to_id"
 
 DUPLICATES = """
 SELECT r.n FROM unnest($2::int[], $3::text[]) AS r(n, key) CROSS JOIN LATERAL (
@@ -50,6 +54,8 @@ class Waiting:
     key: str | None
     values: dict[str, Any]
     sums: dict[str, Any]
+    #: Whom it gives the record that was not theirs.
+    given: int | None = None
 
 
 @dataclass
@@ -63,6 +69,11 @@ class Verdict:
     refused: dict[int, dict[str, str]] = field(default_factory=dict)
     #: Rows for which another with the same key counts.
     duplicates: int = 0
+
+    def given(self, viewer: Viewer) -> Counter[int]:
+        """How many records others than the viewer were given by the rows that were taken."""
+        rows = (*self.creates, *(row for row, _ in self.updates))
+        return Counter(r.given for r in rows if r.given not in (None, viewer.id) and r.n not in self.refused)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +210,7 @@ class Judge:
                 raise Mistake(f"{len(seen)} records have this {choices.key}; name the one that is meant by its id.")
             if not may(viewer, Action.UPDATE, resource.entity, seen[0]):
                 raise Mistake(f"You may not change {resource.entity} {seen[0]['id']}.")
+            row.given = _given(row, seen[0].get(ASSIGNED))
             verdict.updates.append((row, seen[0]["id"]))
             return
         if choices.key == "id" and row.key is not None:
@@ -217,7 +229,13 @@ class Judge:
             row.values[f"{resource.author}_id"] = self.viewer.id
         if not may(self.viewer, Action.CREATE, resource.entity, row.values):
             raise Mistake(f"You may not create this {resource.entity}.")
+        row.given = _given(row, None)
         verdict.creates.append(row)
+
+
+def _given(row: Waiting, before: int | None) -> int | None:
+    assignee = row.values.get(ASSIGNED)
+    return None if assignee == before else assignee
 
 
 def _only(found: Sequence[int], reference: Reference, text: str) -> int:

@@ -174,7 +174,8 @@ async def _write(connection: asyncpg.Connection, work: Work, task: Task) -> Prog
         raise CannotGoOn("Records changed while they were written; nothing of this step was kept. Run it again.")
     await _refuse(connection, task.id, verdict.refused)
     counts = _added(work.state["counts"], {**written, "duplicates": verdict.duplicates})
-    progress = partial(Progress, done=len(rows), failed=len(verdict.refused))
+    given = verdict.given(work.viewer)
+    progress = partial(Progress, done=len(rows), failed=len(verdict.refused), assigned=given)
     if len(rows) == JUDGED:
         state = {"phase": Phase.WRITE, "n": rows[-1].n, "counts": counts}
         return progress(finished=False, state=state)

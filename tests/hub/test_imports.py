@@ -44,6 +44,7 @@ async def test_a_file_is_looked_at_checked_and_written(rest: Rest) -> None:
         "dry_run": True, "rows": 2, "created": 2, "updated": 0, "unchanged": 0, "duplicates": 0, "errors": 0,
     }  # fmt: skip
     assert await emails(rest) == []
+    assert checked["parameters"]["entity"] == "lead"
 
     ran = await done(rest, rep, given["id"])
     assert ran["result"]["created"] == 2
@@ -207,6 +208,15 @@ async def test_of_rows_about_the_same_record_the_last_one_counts(rest: Rest) -> 
         assert (result["created"], result["duplicates"]) == (1, 1)
         assert await rest.pool.fetchval("SELECT first_name FROM crm_contacts") == name
         await done(rest, admin, given["id"], "undo")
+
+
+async def test_whom_records_are_given_is_told_once(rest: Rest) -> None:
+    admin, rep = await rest.user(), await rest.user(Role.SALES_REP, username="bob")
+    file = b"title,assigned_to\n" + b"Call,bob\n" * 3 + b"Mine,%d\n" % admin.id
+    given = await upload(admin, file, "tasks")
+    assert (await done(rest, admin, given["id"]))["result"]["created"] == 4
+    ended = orjson.loads(await rest.pool.fetchval("SELECT data FROM events WHERE type = 'job.ended'"))
+    assert (ended["entity"], ended["assigned"]) == ("task", {str(rep.id): 3})
 
 
 async def test_another_way_of_reading_can_be_chosen(rest: Rest) -> None:

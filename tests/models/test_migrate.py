@@ -26,6 +26,7 @@ NAMES = [
     "0005_lists",
     "0006_accounts",
     "0007_jobs",
+    "0009_actions",
     "0010_imports",
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ import orjson
 
 from models import database, jobs
 from models.database import Context
+from models.jobs import ENDED, STEP
 from streams import jobs as agents
 from streams.agent import Agent
 from streams.steps import CannotGoOn, Progress, Work
@@ -42,7 +44,17 @@ async def _break(connection: asyncpg.Connection, work: Work) -> Progress:
     return Progress(finished=True, done=1)
 
 
-AGENT = agents.agent({"count": _count, "refuse": _refuse, "break": _break})
+async def _give(connection: asyncpg.Connection, work: Work) -> Progress:
+    """Gives somebody two leads, then one more once there is a lead of that name."""
+    user = work.parameters["to"]
+    if work.step == 0:
+        return Progress(finished=False, done=2, assigned={user: 2})
+    if not await connection.fetchval("SELECT EXISTS (SELECT FROM crm_leads WHERE first_name = 'mended')"):
+        raise CannotGoOn("Not yet.")
+    return Progress(finished=True, done=1, assigned={user: 1})
+
+
+AGENT = agents.agent({"count": _count, "refuse": _refuse, "break": _break, "give": _give})
 
 
 async def _start(story: Story, kind: str, actor: int | None, parameters: Mapping[str, Any] | None = None) -> UUID:
@@ -108,8 +120,8 @@ async def test_workers_at_once_and_commands_again_do_not_fork_it(story: Story) -
     for id in ids:
         assert (await _job(story, id))["status"] == "completed"
     assert await story.pool.fetchval("SELECT count(*) FROM crm_leads") == 15
-    commands = await story.pool.fetchval("SELECT count(*) FROM events WHERE topic = $1", COMMANDS.name)
-    assert commands == 15
+    commands = await story.pool.fetch("SELECT type FROM events WHERE topic = $1", COMMANDS.name)
+    assert Counter(row["type"] for row in commands) == {STEP: 15, ENDED: 3}
 
 
 async def test_one_that_cannot_go_on_says_why_and_leaves_nothing(story: Story) -> None:
@@ -162,3 +174,27 @@ async def test_a_cancelled_one_does_no_further_step(story: Story) -> None:
     job = await _job(story, id)
     assert (job["status"], job["done"]) == ("cancelled", 1)
     assert await story.pool.fetchval("SELECT count(*) FROM crm_leads") == 1
+
+
+async def test_whom_it_gave_records_is_said_once_each_time_it_ends(story: Story) -> None:
+    ada, bob, *_ = await story.people()
+    goes_on, given_up = [await _start(story, "give", ada, {"entity": "lead", "to": bob}) for _ in range(2)]
+    await _run(story)
+    async with story.pool.acquire() as connection:
+        with database.through(connection):
+            assert await jobs.cancel(given_up)
+            await story.happen(LEAD, "mended")
+            assert await jobs.resume(goes_on)
+    await _run(story)
+    said: dict[UUID, list[Any]] = {goes_on: [], given_up: []}
+    for row in await story.pool.fetch("SELECT key, data FROM events WHERE type = $1 ORDER BY id", ENDED):
+        data = orjson.loads(row["data"])
+        assert (data["entity"], data["created_by"]) == ("lead", ada)
+        said[UUID(row["key"])].append((data["status"], data["assigned"]))
+    assert said == {
+        goes_on: [("failed", {str(bob): 2}), ("completed", {str(bob): 1})],
+        given_up: [("failed", {str(bob): 2}), ("cancelled", {})],
+    }
+    items = await story.pool.fetch("SELECT data FROM events WHERE key = 'activity' ORDER BY id")
+    outcomes = [orjson.loads(row["data"])["activity"]["action"] for row in items]
+    assert sorted(outcomes) == ["cancelled", "completed", "failed", "failed"]

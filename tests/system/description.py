@@ -8,6 +8,7 @@ import jsonschema
 import orjson
 import yaml
 
+from models import jobs
 from streams import topics
 from tests.system.stack import ROOT
 
@@ -21,6 +22,9 @@ def validator(name: str) -> jsonschema.Draft202012Validator:
 
 
 BODIES = {topics.CHANGES.name: "change", topics.ACTIVITIES.name: "activity", topics.DEAD.name: "dead"}
+
+#: What is on crm.commands, by type.
+JOBS = {jobs.STEP: "jobStep", jobs.ENDED: "jobEnded"}
 
 #: Payloads of what nodes say, by type; None is no payload, or one cut into parts.
 CONTROL: dict[str, str | None] = {
@@ -39,6 +43,7 @@ VALIDATORS = {
     name: validator(name)
     for name in (
         *BODIES.values(),
+        *JOBS.values(),
         "deadCommand",
         "command",
         "publicationHeaders",
@@ -62,7 +67,10 @@ def described_as(topic: str, record: Any) -> str:
     if topic == topics.API.name:
         VALIDATORS["command"].validate(event)
         return "command"
-    kind = "deadCommand" if event["type"] == "api.gave_up" else BODIES[topic]
+    if topic == topics.COMMANDS.name:
+        kind = JOBS[event["type"]]
+    else:
+        kind = "deadCommand" if event["type"] == "api.gave_up" else BODIES[topic]
     VALIDATORS[kind].validate(event)
     assert record.key.decode() == event["partitionkey"]
     assert topics.partition_of(event["partitionkey"]) == record.partition

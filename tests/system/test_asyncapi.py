@@ -23,6 +23,8 @@ KINDS = {
     "dead",
     "command",
     "deadCommand",
+    "jobStep",
+    "jobEnded",
     "publicationHeaders",
     "tickHeaders",
     "hub.node.hello",
@@ -48,7 +50,9 @@ async def everything(stack: Stack, kinds: set[str]) -> Counter[str]:
 
 
 async def make_rare_records(stack: Stack) -> None:
-    """An activity, an event no agent can derive from, a command that makes no sense, a publication from outside."""
+    """An activity, an event no agent can derive from, a command that makes no sense, a publication from
+    outside, a job.
+    """
     connection = await asyncpg.connect(stack.database)
     try:
         await connection.execute(
@@ -71,6 +75,9 @@ async def make_rare_records(stack: Stack) -> None:
         body = {"channel": "news", "data": {"text": "hello"}}
         async with http.post("/api/v1/publish/", json=body, headers=headers) as reply:
             assert reply.status == 200, await reply.text()
+        bulk = {"ids": list(range(1, 502)), "action": "update", "data": {"priority": "low"}}
+        async with http.post("/api/v1/leads/bulk_update/", json=bulk, headers=headers) as reply:
+            assert reply.status == 202, await reply.text()
 
 
 async def test_every_record_is_as_described(stack: Stack, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal as Number
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from models.resources.kinds import SERIAL, Choice, Decimal, Integer, Moment, Tex
 from models.resources.leads import LEADS
 from models.resources.mistakes import Invalid
 from models.resources.opportunities import OPPORTUNITIES
-from models.resources.resource import LISTED, NULL, READ_ONLY, REQUIRED, Computed, Field, Reference, Resource
+from models.resources.resource import LISTED, NULL, READ_ONLY, REQUIRED, SEARCHED, Computed, Field, Reference, Resource
 from models.resources.tasks import TASKS
 from models.resources.users import USERS
 
@@ -150,3 +151,11 @@ def test_a_key_declared_twice_is_refused() -> None:
     name = Field("id", SERIAL, LISTED)
     with pytest.raises(ValueError, match="declared twice: id"):
         Resource(path="x", entity="x", model=Lead, called=Computed("id", ("id",), str), fields=(name, name))
+
+
+@pytest.mark.parametrize("resource", RESOURCES.values(), ids=lambda resource: resource.path)
+def test_what_is_searched_has_documents(resource: Resource) -> None:
+    declared = {name for name, field in resource.used(SEARCHED).items() if not isinstance(field, Reference)}
+    (made,) = [one for one in import_module("models.migrations.0005_lists").SEARCHED if one.entity == resource.entity]
+    assert (made.table, set(made.columns)) == (resource.table, declared)
+    assert set(made.called) == set(resource.called.of)
