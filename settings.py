@@ -78,6 +78,8 @@ class Settings:
     mail_from: str = "Switchboard <switchboard@localhost>"
     #: Memory for retained publications on one hub node, in megabytes.
     history_megabytes: int = 256
+    #: Largest file that may be uploaded to be imported, in megabytes.
+    import_megabytes: int = 256
     #: File that configures clients, tokens, channels and the server API (docs/operating.md); empty is none.
     config: str = ""
     #: 1 to allow the file's insecure modes although the hub can be reached from other machines.

@@ -22,8 +22,10 @@ from hub import (
     custom_groups,
     custom_rewrites,
     custom_values,
+    exports,
     files,
     health,
+    imports,
     jobs,
     leads,
     legacy,
@@ -59,6 +61,8 @@ PUBLIC = Who(signed_in=False)
 #: For whoever watches the hub, however often they look.
 WATCHERS = Who(signed_in=False, rated=False)
 SIGNED_IN = Who()
+#: Sends or is sent a file, however long that takes.
+BY_FILE = Who(lasting=True)
 ADMINS = Who(roles=frozenset({Role.ADMIN}))
 #: Signed in as well, but a socket looks at its token itself: browsers can only put it elsewhere.
 BY_TOKEN = Who(signed_in=False, lasting=True)
@@ -201,6 +205,20 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/jobs/{id}/", jobs.RECORDS.retrieve, SIGNED_IN),
     Route("POST", "/api/v1/jobs/{id}/cancel/", jobs.cancel, SIGNED_IN),
     Route("POST", "/api/v1/jobs/{id}/resume/", jobs.resume, SIGNED_IN),
+    # files in and out
+    Route("GET", "/api/v1/imports/", imports.RECORDS.index, SIGNED_IN),
+    Route("POST", "/api/v1/imports/", imports.upload, BY_FILE),
+    Route("GET", "/api/v1/imports/{id}/", imports.retrieve, SIGNED_IN),
+    Route("PATCH", "/api/v1/imports/{id}/", imports.change, SIGNED_IN),
+    Route("DELETE", "/api/v1/imports/{id}/", imports.delete, BY_FILE),
+    Route("POST", "/api/v1/imports/{id}/dry_run/", imports.dry_run, SIGNED_IN),
+    Route("POST", "/api/v1/imports/{id}/run/", imports.run, SIGNED_IN),
+    Route("POST", "/api/v1/imports/{id}/undo/", imports.undo, SIGNED_IN),
+    Route("GET", "/api/v1/imports/{id}/errors.csv", imports.errors, BY_FILE),
+    Route("GET", "/api/v1/import/{type}/", imports.header, SIGNED_IN),
+    Route("POST", "/api/v1/import/{type}/", imports.at_once, BY_FILE),
+    Route("POST", "/api/v1/{type:leads|contacts|opportunities|tasks}/import/", imports.at_once, BY_FILE),
+    Route("GET", "/api/v1/export/{type}/", exports.export, BY_FILE),
     # live
     Route("POST", "/api/v1/publish/", publish.publish, PUBLISHERS),
     Route("POST", "/api/v1/connection-token/", connection_tokens.connection, SIGNED_IN),

@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 import settings as settings_module
-from hub import configuration, definitions, errors, expiry, files, live, requests, routes
+from hub import configuration, definitions, errors, expiry, exports, files, live, requests, routes
 from hub.access_log import AccessLog
 from hub.addresses import PROXIES, Proxies
 from hub.centrifuge.issuer import Issuer
@@ -69,6 +69,7 @@ def application(settings: Settings, pool: asyncpg.Pool) -> web.Application:
     app[definitions.DEFINITIONS] = definitions.Held(pool)
     app.cleanup_ctx.append(definitions.keep)
     app.cleanup_ctx.append(expiry.keep_removing)
+    exports.add(app)
     routes.add(app)
     return app
 

@@ -137,6 +137,7 @@ RULES: Mapping[str, Mapping[Role, Rule]] = {
     "notification": _staff(_within("user_id")),
     "notification_read": _staff(_within("user_id")),
     "job": _staff(_within("created_by_id")),
+    "import": _staff(_within("created_by_id")),
     # Own accounts are changed under rules of their own (hub/accounts.py): nobody gives themselves a role.
     "user": {**_staff(Rule(read=Reach(own=("id",)), write=NOTHING)), Role.MANAGER: READER},
     "account_action": {role: _OWN_ACTIONS for role in Role if role is not Role.ADMIN},

@@ -50,6 +50,7 @@ CAPTURED = (
     Captured(table="crm_custom_field_groups", entity="custom_field_group"),
     Captured(table="crm_custom_field_group_memberships", entity="custom_field_membership"),
     Captured(table="crm_files", entity="file", excluded=("unused_since",)),
+    Captured(table="exports", entity="export"),
     Captured(table="crm_account_actions", entity="account_action"),
 )
 
@@ -67,6 +68,11 @@ NOT_CAPTURED = frozenset(
         "task_search",
         "jobs",
         "custom_fields_version",
+        # Files and their rows on the way in: what comes of them is captured where it comes to stand.
+        "imports",
+        "import_pieces",
+        "import_rows",
+        "import_changes",
         "idempotency_keys",
         "sign_ins",
         "password_resets",

@@ -44,6 +44,7 @@ MODULES = (
     "models.jobs",
     "models.custom_fields",
     "models.files",
+    "models.uploads",
 )
 
 APPLICATION = "switchboard"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from streams import bulk, custom_fields, custom_indexes, jobs
 from streams.agent import Agent
 from streams.audit import AUDIT
+from streams.imports import steps as imports
 from streams.live import LIVE
 from streams.notifications import NOTIFICATIONS
 from streams.steps import Step
@@ -18,6 +19,8 @@ KINDS: Mapping[str, Step] = {
     "custom_field": custom_fields.rewrite,
     "custom_field_index": custom_indexes.build,
     "custom_field_search": custom_fields.search,
+    "import": imports.step,
+    "import_undo": imports.undo,
 }
 
 AGENTS = {agent.name: agent for agent in (AUDIT, TIMELINE, LIVE, NOTIFICATIONS, jobs.agent(KINDS))}

@@ -188,6 +188,19 @@ STATUS: Mapping[str, str] = {
     "GET /api/v1/jobs/{id}/": "401 200 200 404 404 404 404",
     "POST /api/v1/jobs/{id}/cancel/": "401 200 200 404 404 404 404",
     "POST /api/v1/jobs/{id}/resume/": "401 409 409 404 404 404 404",
+    "GET /api/v1/imports/": SIGNED_IN,
+    "POST /api/v1/imports/": SIGNED_IN_400,
+    "GET /api/v1/imports/{id}/": "401 200 200 404 404 404 404",
+    "PATCH /api/v1/imports/{id}/": "401 409 409 404 404 404 404",
+    "DELETE /api/v1/imports/{id}/": "401 409 409 404 404 404 404",
+    "POST /api/v1/imports/{id}/dry_run/": "401 409 409 404 404 404 404",
+    "POST /api/v1/imports/{id}/run/": "401 409 409 404 404 404 404",
+    "POST /api/v1/imports/{id}/undo/": "401 409 409 404 404 404 404",
+    "GET /api/v1/imports/{id}/errors.csv": "401 409 409 404 404 404 404",
+    "GET /api/v1/import/{type}/": SIGNED_IN,
+    "POST /api/v1/import/{type}/": SIGNED_IN_400,
+    "POST /api/v1/{type:leads|contacts|opportunities|tasks}/import/": SIGNED_IN_400,
+    "GET /api/v1/export/{type}/": SIGNED_IN,
     "POST /api/v1/publish/": "401 400 400 403 403 403 403",
     "POST /api/v1/connection-token/": SIGNED_IN,
     "POST /api/v1/subscription-token/": SIGNED_IN_400,
@@ -239,6 +252,7 @@ MAKE = {
     " INSERT INTO crm_opportunities (name, contact_id, amount, expected_close_date, owner_id, assigned_to_id)"
     " SELECT 'o', id, 1, '2030-01-01', $1, $1 FROM c RETURNING id",
     "tasks": "INSERT INTO crm_tasks (title, created_by_id, assigned_to_id) VALUES ('t', $1, $1) RETURNING id",
+    "imports": "INSERT INTO imports (type, created_by_id) VALUES ('leads', $1) RETURNING id",
     "jobs": "INSERT INTO jobs (kind, status, created_by_id) VALUES ('bulk', 'running', $1) RETURNING id",
     "custom-fields": "INSERT INTO crm_custom_fields (name, label, field_type, content_type, created_by_id)"
     " VALUES ('f' || md5(random()::text), 'F', 'text', 3, $1) RETURNING id",
@@ -252,6 +266,7 @@ MAKE = {
 async def ask(hub: Node, pool: asyncpg.Pool, route: Route, who: Role | None, users: Mapping[str, int]) -> int:
     """The status somebody gets, for a record of an administrator's."""
     path = route.path.replace("{entity_type}", "lead").replace("{name}", "page.js")
+    path = re.sub(r"\{type[^}]*\}", "leads", path)
     if "{id" in path:
         kind = path.split("/")[3]
         key = await pool.fetchval(MAKE.get(kind, MAKE["leads"]), users["admin"])

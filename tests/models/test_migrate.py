@@ -28,6 +28,7 @@ NAMES = [
     "0007_jobs",
     "0008_custom_fields",
     "0009_actions",
+    "0010_imports",
 ]
 
 
