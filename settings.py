@@ -37,6 +37,10 @@ class Settings:
     tail_fetch_wait: int = 500
     #: Where embedded engines keep their data and files are stored.
     data: Path = Path(".data")
+    #: Largest file that can be uploaded, in megabytes.
+    file_megabytes: int = 25
+    #: What uploaded files may be, by their content: of pdf, png, jpeg, gif, webp, docx, xlsx, pptx, txt, csv.
+    file_types: str = "pdf,png,jpeg,gif,webp,docx,xlsx,pptx,txt,csv"
     #: Signs tokens. Made on first run under `data` when the engines are embedded, required otherwise.
     secret: str = ""
     #: Life of an access token, in minutes.
@@ -74,6 +78,8 @@ class Settings:
     mail_from: str = "Switchboard <switchboard@localhost>"
     #: Memory for retained publications on one hub node, in megabytes.
     history_megabytes: int = 256
+    #: Largest file that may be uploaded to be imported, in megabytes.
+    import_megabytes: int = 256
     #: File that configures clients, tokens, channels and the server API (docs/operating.md); empty is none.
     config: str = ""
     #: 1 to allow the file's insecure modes although the hub can be reached from other machines.

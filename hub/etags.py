@@ -18,6 +18,7 @@ from aiohttp import web
 
 from hub import responses
 from hub.errors import ChangedMeanwhile
+from models.resources.custom.changes import COLUMN
 from models.resources.mistakes import Invalid
 from models.resources.resource import Resource
 from models.wire import dump
@@ -74,7 +75,7 @@ def _tag(resource: Resource, shown: Mapping[str, Any], body: bytes) -> str:
 
 
 def _version(resource: Resource, shown: Mapping[str, Any]) -> str:
-    return _digest(dump({name: shown[name] for name in resource.stored if name in shown}))
+    return _digest(dump({name: shown[name] for name in (*resource.stored, COLUMN) if name in shown}))
 
 
 def _digest(text: bytes) -> str:

@@ -1,5 +1,8 @@
-"""Removing what is past its time: idempotency keys after a day, sign-ins and
-password resets after their expiry, mails after a month, throttles after a day."""
+"""Removing what is past its time.
+
+Sign-ins and password resets after their expiry; mails and files to be imported after a month; idempotency keys,
+throttles, files that no record refers to and those that were never received whole after a day.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import asyncpg
 import structlog
 from aiohttp import web
 
+from hub import files
 from hub.errors import unavailable
 from hub.keys import POOL
 
@@ -24,6 +28,9 @@ STATEMENTS = (
     "DELETE FROM password_resets WHERE expires_at < now()",
     "DELETE FROM mails WHERE status IN ('sent', 'failed') AND created_at < now() - interval '30 days'",
     "DELETE FROM throttles WHERE last_at < now() - interval '1 day' AND locked_until < now()",
+    # One in a round: it may have a million rows.
+    """DELETE FROM imports WHERE id IN (SELECT id FROM imports WHERE created_at < now() - interval '30 days'
+        OR detected = '{}' AND created_at < now() - interval '1 day' ORDER BY created_at LIMIT 1)""",
 )
 
 
@@ -40,6 +47,7 @@ async def keep_removing(app: web.Application) -> AsyncIterator[None]:
         while True:
             try:
                 await remove_expired(app[POOL])
+                await files.sweep(app[POOL], app[files.BLOBS])
             except Exception as error:
                 if not unavailable(error):
                     raise

@@ -7,7 +7,7 @@ and manager. The rows are derived by the agent `audit`, a moment after the chang
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +15,7 @@ import orjson
 from aiohttp import web
 
 from hub import pages
-from hub.content_types import CONTENT_TYPES, ContentType, Entity
+from hub.definitions import DEFINITIONS
 from hub.errors import NotFound
 from hub.keys import POOL
 from hub.openapi.operation import Operation, documented
@@ -25,9 +25,13 @@ from hub.openapi.shapes import page as listing
 from hub.requests import VIEWER
 from hub.responses import respond
 from hub.statement import Statement
+from models.access import Viewer
 from models.audit import AuditAction
 from models.resources.catalogue import RESOURCES
 from models.resources.conditions import Conditions
+from models.resources.content_types import CONTENT_TYPES, ContentType
+from models.resources.custom import past
+from models.resources.custom.definitions import Definitions
 from models.resources.kinds import SERIAL, Choice, Kind, Moment, Text, Uuid
 from models.resources.mistakes import Invalid
 from models.resources.ordering import Key, Order, total
@@ -54,6 +58,10 @@ class History:
     #: Whether `model` and `object_id` only go together.
     paired: bool = False
     dated: bool = False
+    #: The column with a field's name, if a row is about one field.
+    named: str = ""
+    #: Columns that show values of custom fields, and what cuts them down to those the viewer sees.
+    cut: Mapping[str, Callable[[Definitions, Viewer, str, str], str]] = field(default_factory=dict)
 
     @documented(lambda self: self.listed)
     async def index(self, request: web.Request) -> web.Response:
@@ -68,7 +76,7 @@ class History:
         conditions.during(given, f"h.{self.time}")
         listed = Statement(
             pool=request.app[POOL],
-            columns=COLUMNS,
+            columns=self._columns(request),
             source=self._source,
             conditions=conditions,
             order=self._order(given.get(ORDERING, f"-{self.time}")),
@@ -84,7 +92,7 @@ class History:
             raise NotFound from None
         conditions = self._readable(request)
         conditions.add("h.id = {}", key)
-        sql = f"SELECT {COLUMNS} FROM {self._source} WHERE {conditions.sql}"
+        sql = f"SELECT {self._columns(request)} FROM {self._source} WHERE {conditions.sql}"
         row = await request.app[POOL].fetchrow(sql, *conditions.values)
         if row is None:
             raise NotFound
@@ -111,7 +119,19 @@ class History:
     def _readable(self, request: web.Request) -> Conditions:
         conditions = Conditions()
         conditions.readable(request[VIEWER], "h.object_type", "h.object_id", RESOURCES.values())
+        if self.named:
+            now = request.app[DEFINITIONS].now
+            conditions.keep(past.seen_names(now, request[VIEWER], "h.object_type", f"h.{self.named}"))
         return conditions
+
+    def _columns(self, request: web.Request) -> str:
+        """What is read of a row, and of what custom fields it tells as much as the caller sees."""
+        now, viewer = request.app[DEFINITIONS].now, request[VIEWER]
+        cut = (
+            f", {seen(now, viewer, 'h.object_type', f'h.{column}')} AS seen_{column}"
+            for column, seen in self.cut.items()
+        )
+        return COLUMNS + "".join(cut)
 
 
 def _named(key: str, row: Row) -> dict[str, str]:
@@ -131,9 +151,9 @@ def _audit_record(row: Row) -> dict[str, Any]:
         "object_repr": row["object_repr"],
         "action": row["action"],
         "description": row["description"],
-        "changes": orjson.Fragment(row["changes"]),
-        "old_values": orjson.Fragment(row["old_values"]),
-        "new_values": orjson.Fragment(row["new_values"]),
+        "changes": orjson.Fragment(row["seen_changes"]),
+        "old_values": orjson.Fragment(row["seen_old_values"]),
+        "new_values": orjson.Fragment(row["seen_new_values"]),
         "ip_address": row["ip_address"],
         "user_agent": row["user_agent"],
         "request_id": row["request_id"],
@@ -205,7 +225,7 @@ _FIELD_CHANGE = Named(
 
 _RECORD: Mapping[str, tuple[str, Kind]] = {
     "content_type": ("h.object_type", ContentType()),
-    "model": ("h.object_type", Choice(Entity)),
+    "model": ("h.object_type", ContentType()),
     "object_id": ("h.object_id", Text(255)),
 }
 
@@ -217,6 +237,7 @@ AUDIT_TRAIL = History(
     shape=_AUDIT_RECORD,
     user="user_id",
     dated=True,
+    cut={"changes": past.seen_changes, "old_values": past.seen_values, "new_values": past.seen_values},
 )
 
 FIELD_HISTORY = History(
@@ -227,4 +248,5 @@ FIELD_HISTORY = History(
     shape=_FIELD_CHANGE,
     user="changed_by_id",
     paired=True,
+    named="field_name",
 )

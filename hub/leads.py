@@ -51,7 +51,7 @@ async def convert(request: web.Request) -> web.Response:
 
     async def work() -> idempotency.Answer:
         async with transaction(context(request)):
-            lead = await RECORDS.held(key, viewer, wanted)
+            lead = await RECORDS.held(request, wanted)
             if lead["status"] == LeadStatus.CONVERTED:
                 raise Conflict("This lead is converted already.")
             contact = await _contact(lead, viewer, context(request))

@@ -9,7 +9,6 @@ from uuid import UUID
 from aiohttp import web
 
 from hub import pages
-from hub.content_types import CONTENT_TYPES
 from hub.errors import NotFound
 from hub.keys import POOL
 from hub.openapi.operation import Operation, documented
@@ -22,6 +21,7 @@ from models import database
 from models.database import transaction
 from models.notifications import NotificationType
 from models.resources.conditions import Conditions
+from models.resources.content_types import CONTENT_TYPES
 from models.resources.kinds import SERIAL, Choice, Flag, Kind, Moment, Uuid
 from models.resources.mistakes import Mistake
 from models.resources.ordering import Key, total

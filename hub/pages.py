@@ -47,7 +47,7 @@ class Listed(Protocol):
     def order(self) -> Order: ...
 
     async def rows(self, window: Window) -> Sequence[Row]:
-        """A part of it, in its order; a row may know the `total` of the list."""
+        """A part of it, in its order; a row may know the `list_total`."""
         ...
 
     async def count(self) -> int: ...
@@ -94,8 +94,8 @@ class Part:
     async def _counted(self, of: Listed, rows: Sequence[Row], more: bool) -> int | None:
         if self.count is Count.NONE:
             return None
-        if rows and "total" in rows[0]:
-            return int(rows[0]["total"])
+        if rows and "list_total" in rows[0]:
+            return int(rows[0]["list_total"])
         if not self.cursor and not more:
             return self.offset + len(rows)
         if self.count is Count.EXACT:

@@ -19,7 +19,14 @@ from hub import (
     connection_tokens,
     content_types,
     core_auth,
+    custom_fields,
+    custom_groups,
+    custom_rewrites,
+    custom_values,
+    exports,
+    files,
     health,
+    imports,
     jobs,
     leads,
     legacy,
@@ -57,9 +64,13 @@ PUBLIC = Who(signed_in=False)
 #: For whoever watches the hub, however often they look.
 WATCHERS = Who(signed_in=False, rated=False)
 SIGNED_IN = Who()
+#: Sends or is sent a file, however long that takes.
+BY_FILE = Who(lasting=True)
 ADMINS = Who(roles=frozenset({Role.ADMIN}))
 #: Signed in as well, but a socket looks at its token itself: browsers can only put it elsewhere.
 BY_TOKEN = Who(signed_in=False, lasting=True)
+#: Signed in, and as long as the caller's line takes.
+AT_LEISURE = Who(lasting=True)
 #: Whoever has the key of the server API, which looks at it itself.
 BY_KEY = Who(signed_in=False, lasting=True)
 #: Goes on while Postgres is away, and has its own patience with Kafka.
@@ -97,6 +108,38 @@ async def root(request: web.Request) -> web.Response:
     """The lists under /api/v1/, by name."""
     lists = [route.path for route in ROUTES if route.method == "GET" and re.fullmatch("/api/v1/[^{/]+/", route.path)]
     return respond({path.split("/")[3]: str(request.url.origin().with_path(path)) for path in lists})
+
+
+def _custom_fields() -> Iterator[Route]:
+    """Custom fields, their groups, and their values as the original API has them."""
+    every, one = "/api/v1/custom-fields/", "/api/v1/custom-fields/{id:[0-9]+}/"
+    of, changing = custom_fields.RECORDS, custom_fields.changing
+    yield Route("GET", every, custom_fields.index, SIGNED_IN)
+    yield Route("POST", every, changing(of.create), SIGNED_IN)
+    yield Route("POST", f"{every}reorder/", changing(custom_fields.reorder), SIGNED_IN)
+    yield Route("GET", one, of.retrieve, SIGNED_IN)
+    yield Route("PUT", one, changing(custom_rewrites.put), SIGNED_IN)
+    yield Route("PATCH", one, changing(custom_rewrites.patch), SIGNED_IN)
+    yield Route("DELETE", one, custom_rewrites.delete, SIGNED_IN)
+    yield Route("POST", f"{one}rename_option/", custom_rewrites.rename_option, SIGNED_IN)
+    yield Route("POST", f"{one}change_type/", custom_rewrites.change_type, SIGNED_IN)
+    yield Route("POST", f"{one}validate_value/", custom_fields.validate_value, SIGNED_IN)
+    every, one = "/api/v1/custom-field-groups/", "/api/v1/custom-field-groups/{id:[0-9]+}/"
+    yield Route("GET", every, custom_groups.index, SIGNED_IN)
+    yield Route("POST", every, custom_groups.create, SIGNED_IN)
+    yield Route("GET", one, custom_groups.retrieve, SIGNED_IN)
+    yield Route("PUT", one, custom_groups.put, SIGNED_IN)
+    yield Route("PATCH", one, custom_groups.patch, SIGNED_IN)
+    yield Route("DELETE", one, custom_groups.delete, SIGNED_IN)
+    every, one = "/api/v1/custom-field-values/", "/api/v1/custom-field-values/{id:[0-9]+}/"
+    yield Route("GET", every, custom_values.index, SIGNED_IN)
+    yield Route("POST", every, custom_values.create, SIGNED_IN)
+    yield Route("GET", f"{every}for_object/", custom_values.for_object, SIGNED_IN)
+    yield Route("POST", f"{every}bulk_update/", custom_values.bulk_update, SIGNED_IN)
+    yield Route("GET", one, custom_values.retrieve, SIGNED_IN)
+    yield Route("PUT", one, custom_values.update, SIGNED_IN)
+    yield Route("PATCH", one, custom_values.update, SIGNED_IN)
+    yield Route("DELETE", one, custom_values.delete, SIGNED_IN)
 
 
 ROUTES: tuple[Route, ...] = (
@@ -155,11 +198,31 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/timeline/", timeline.index, SIGNED_IN),
     Route("GET", "/api/v1/timeline/{entity_type}/{id:[0-9]+}/", timeline.of_record, SIGNED_IN),
     Route("GET", "/api/v1/content-types/", content_types.index, SIGNED_IN),
+    # files
+    Route("POST", "/api/v1/files/", files.upload, AT_LEISURE),
+    Route("GET", "/api/v1/files/{id}/", files.download, AT_LEISURE),
+    Route("GET", "/api/v1/files/{id}/info/", files.info, SIGNED_IN),
+    # custom fields
+    *_custom_fields(),
     # long work
     Route("GET", "/api/v1/jobs/", jobs.RECORDS.index, SIGNED_IN),
     Route("GET", "/api/v1/jobs/{id}/", jobs.RECORDS.retrieve, SIGNED_IN),
     Route("POST", "/api/v1/jobs/{id}/cancel/", jobs.cancel, SIGNED_IN),
     Route("POST", "/api/v1/jobs/{id}/resume/", jobs.resume, SIGNED_IN),
+    # files in and out
+    Route("GET", "/api/v1/imports/", imports.RECORDS.index, SIGNED_IN),
+    Route("POST", "/api/v1/imports/", imports.upload, BY_FILE),
+    Route("GET", "/api/v1/imports/{id}/", imports.retrieve, SIGNED_IN),
+    Route("PATCH", "/api/v1/imports/{id}/", imports.change, SIGNED_IN),
+    Route("DELETE", "/api/v1/imports/{id}/", imports.delete, BY_FILE),
+    Route("POST", "/api/v1/imports/{id}/dry_run/", imports.dry_run, SIGNED_IN),
+    Route("POST", "/api/v1/imports/{id}/run/", imports.run, SIGNED_IN),
+    Route("POST", "/api/v1/imports/{id}/undo/", imports.undo, SIGNED_IN),
+    Route("GET", "/api/v1/imports/{id}/errors.csv", imports.errors, BY_FILE),
+    Route("GET", "/api/v1/import/{type}/", imports.header, SIGNED_IN),
+    Route("POST", "/api/v1/import/{type}/", imports.at_once, BY_FILE),
+    Route("POST", "/api/v1/{type:leads|contacts|opportunities|tasks}/import/", imports.at_once, BY_FILE),
+    Route("GET", "/api/v1/export/{type}/", exports.export, BY_FILE),
     # live
     Route("POST", "/api/v1/publish/", publish.publish, PUBLISHERS),
     Route("POST", "/api/v1/connection-token/", connection_tokens.connection, SIGNED_IN),

@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 import settings as settings_module
-from hub import configuration, errors, expiry, live, requests, routes
+from hub import configuration, definitions, errors, expiry, exports, files, live, requests, routes
 from hub.access_log import AccessLog
 from hub.addresses import PROXIES, Proxies
 from hub.centrifuge.issuer import Issuer
@@ -20,19 +20,21 @@ from hub.connection_tokens import ISSUER
 from hub.control import CONTROL
 from hub.fold import FOLD
 from hub.keys import CONFIGURATION, NAMESPACES, POOL, RATES, SECRET, SETTINGS, VIEWERS
+from hub.media_types import MEDIA_TYPES
 from hub.namespaces import Namespaces
 from hub.rates import Rates
 from hub.viewers import Viewers
 from models import database
 from models.access import LEADERS, Role
+from models.blobs import Blobs
 from models.waking import Waker
 from settings import Settings, SettingsError
 
 log = structlog.get_logger()
 
-#: Connections to Postgres of one node: for the ORM, and for plain SQL, of which waking the relay and hearing of rights
-#: hold one each.
-ORM_CONNECTIONS, POOL_CONNECTIONS = 10, 11
+#: Connections to Postgres of one node: for the ORM, and for plain SQL, of which waking the relay, hearing of
+#: rights and hearing of custom fields hold one each.
+ORM_CONNECTIONS, POOL_CONNECTIONS = 10, 12
 
 #: Connections the kernel holds until the node takes them: of a storm of clients that do not fit, each waits for seconds
 #: until it tries again.
@@ -61,7 +63,13 @@ def application(settings: Settings, pool: asyncpg.Pool) -> web.Application:
         raise SettingsError(f"HUB_TRUSTED_PROXIES must be addresses or networks: {error}.") from None
     app.on_response_prepare.append(errors.mark_begun)
     app.on_response_prepare.append(requests.name_response)
+    if strange := set(settings.file_types.split(",")) - MEDIA_TYPES.keys():
+        raise SettingsError(f"HUB_FILE_TYPES has {min(strange)!r}; it may have {', '.join(MEDIA_TYPES)}.")
+    app[files.BLOBS] = Blobs(settings.data / "files")
+    app[definitions.DEFINITIONS] = definitions.Held(pool)
+    app.cleanup_ctx.append(definitions.keep)
     app.cleanup_ctx.append(expiry.keep_removing)
+    exports.add(app)
     routes.add(app)
     return app
 

@@ -11,6 +11,7 @@ import orjson
 from aiohttp import web
 
 from hub import pages
+from hub.definitions import DEFINITIONS
 from hub.errors import Refusal
 from hub.keys import POOL
 from hub.openapi.operation import Operation, Parameter, documented
@@ -24,6 +25,8 @@ from hub.statement import Statement
 from models.access import Role, Viewer
 from models.resources.catalogue import RESOURCES
 from models.resources.conditions import Conditions
+from models.resources.custom import past
+from models.resources.custom.definitions import Definitions
 from models.resources.kinds import SERIAL, Choice, Integer, Kind, Moment, Schema, Text, Uuid
 from models.resources.mistakes import Invalid, Mistake
 from models.resources.ordering import Key
@@ -107,7 +110,8 @@ async def index(request: web.Request) -> web.Response:
     conditions.during(given, "t.occurred_at")
     if "activity_types" in given:
         conditions.add("t.type = ANY({})", _types(given["activity_types"]))
-    return respond(await part.envelope(request.url, _listed(request.app[POOL], conditions), _item))
+    listed = _listed(request.app[POOL], conditions, request.app[DEFINITIONS].now, request[VIEWER])
+    return respond(await part.envelope(request.url, listed, _item))
 
 
 @documented(Operation(answers={200: _OF_RECORD}, parameters=(_LIMIT, *PAGES), refusals=(NoTimeline,)))
@@ -119,18 +123,19 @@ async def of_record(request: web.Request) -> web.Response:
         key = SERIAL.read_text(request.match_info["id"])
     except Mistake:
         raise NoTimeline from None
-    return respond(
-        await record(request.app[POOL], request[VIEWER], request.match_info["entity_type"], key, _part(given))
-    )
+    now, entity = request.app[DEFINITIONS].now, request.match_info["entity_type"]
+    return respond(await record(request.app[POOL], now, request[VIEWER], entity, key, _part(given)))
 
 
-async def record(pool: asyncpg.Pool, viewer: Viewer, entity: str, key: int, part: Part) -> dict[str, Any]:
+async def record(
+    pool: asyncpg.Pool, definitions: Definitions, viewer: Viewer, entity: str, key: int, part: Part
+) -> dict[str, Any]:
     """What happened to one record. Raises NoTimeline if the viewer may not read it."""
     resource = RESOURCES.get(entity)
     there = resource is not None and await resource.readable(key, viewer)
     conditions = Conditions()
     conditions.add("t.entity_type = {} AND t.entity_id = {}", entity, str(key))
-    listed = _listed(pool, conditions)
+    listed = _listed(pool, conditions, definitions, viewer)
     count = await listed.count()
     rows = await listed.rows(Window(order=NEWEST_FIRST, limit=part.size, offset=part.offset))
     deleted_yet_known = count > 0 and viewer.role in (Role.ADMIN, Role.MANAGER)
@@ -140,8 +145,12 @@ async def record(pool: asyncpg.Pool, viewer: Viewer, entity: str, key: int, part
     return {"entity_type": entity, "entity_id": key, "count": count, "timeline": items}
 
 
-def _listed(pool: asyncpg.Pool, conditions: Conditions) -> Statement:
-    return Statement(pool=pool, columns="t.*", source="timeline t", conditions=conditions, order=NEWEST_FIRST)
+def _listed(pool: asyncpg.Pool, conditions: Conditions, now: Definitions, viewer: Viewer) -> Statement:
+    """Items, with what they tell of those custom fields that the viewer sees."""
+    cut = {"changes": past.seen_changes, "old_values": past.seen_values, "new_values": past.seen_values}
+    seen = (f", {seen(now, viewer, 't.entity_type', f't.{name}')} AS seen_{name}" for name, seen in cut.items())
+    columns = "t.*" + "".join(seen)
+    return Statement(pool=pool, columns=columns, source="timeline t", conditions=conditions, order=NEWEST_FIRST)
 
 
 def _part(given: Mapping[str, str]) -> Part:
@@ -168,7 +177,7 @@ def _item(row: Row) -> dict[str, Any]:
         "entity_id": _number(row["entity_id"]),
         "entity_name": row["entity_name"],
         "user": user,
-        **_details(row, "metadata", "changes", "old_values", "new_values"),
+        **_details(row, metadata="metadata", **{n: f"seen_{n}" for n in ("changes", "old_values", "new_values")}),
         "timestamp": row["occurred_at"],
     }
 
@@ -177,7 +186,7 @@ def _item_of_record(row: Row) -> dict[str, Any]:
     return {
         **_what(row),
         "user": row["user_name"] or SYSTEM,
-        **_details(row, "metadata", "changes"),
+        **_details(row, metadata="metadata", changes="seen_changes"),
         "timestamp": row["occurred_at"],
     }
 
@@ -191,9 +200,9 @@ def _what(row: Row) -> dict[str, Any]:
     }
 
 
-def _details(row: Row, *names: str) -> dict[str, Any]:
-    """The JSON columns that say something."""
-    return {name: orjson.Fragment(row[name]) for name in names if row[name] not in (None, "{}")}
+def _details(row: Row, **columns: str) -> dict[str, Any]:
+    """The JSON columns that say something, by what they are called on the wire."""
+    return {name: orjson.Fragment(row[one]) for name, one in columns.items() if row[one] not in (None, "{}")}
 
 
 def _number(text: str) -> int | str:

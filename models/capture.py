@@ -46,6 +46,11 @@ CAPTURED = (
     Captured(table="crm_activities", entity="activity", topic="crm.activities", key=("object_type", "object_id")),
     Captured(table="crm_follows", entity="follow"),
     Captured(table="notification_reads", entity="notification_read"),
+    Captured(table="crm_custom_fields", entity="custom_field"),
+    Captured(table="crm_custom_field_groups", entity="custom_field_group"),
+    Captured(table="crm_custom_field_group_memberships", entity="custom_field_membership"),
+    Captured(table="crm_files", entity="file", excluded=("unused_since",)),
+    Captured(table="exports", entity="export"),
     Captured(table="crm_account_actions", entity="account_action"),
 )
 
@@ -62,6 +67,12 @@ NOT_CAPTURED = frozenset(
         "opportunity_search",
         "task_search",
         "jobs",
+        "custom_fields_version",
+        # Files and their rows on the way in: what comes of them is captured where it comes to stand.
+        "imports",
+        "import_pieces",
+        "import_rows",
+        "import_changes",
         "idempotency_keys",
         "sign_ins",
         "password_resets",

@@ -42,6 +42,9 @@ MODULES = (
     "models.audit",
     "models.timeline",
     "models.jobs",
+    "models.custom_fields",
+    "models.files",
+    "models.uploads",
 )
 
 APPLICATION = "switchboard"
@@ -199,8 +202,11 @@ async def query(sql: str, values: Sequence[Any]) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def through(connection: asyncpg.Connection) -> Iterator[None]:
-    """Statements of `execute` and `query` run on this connection, in its transaction, rather than on the ORM's."""
+def through(connection: asyncpg.Connection | None) -> Iterator[None]:
+    """Statements of `execute` and `query` run on this connection, in its transaction, rather than on the ORM's.
+
+    With None they do run on one of the ORM's, each by itself.
+    """
     token = _through.set(connection)
     try:
         yield

@@ -29,10 +29,12 @@ class Searched:
     called: tuple[str, ...]
     words: tuple[str, ...]
     numbers: tuple[str, ...] = ()
+    #: The number of this kind of record, if its searchable custom fields count as words.
+    custom: int | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return self.called + self.words
+        return self.called + self.words + (() if self.custom is None else ("custom_fields",))
 
     @property
     def words_index(self) -> str:
@@ -47,7 +49,10 @@ class Searched:
 
     def document(self, row: str) -> str:
         """The expression of a row's document."""
-        parts = [_joined(row, self.called), _joined(row, self.words)]
+        words = _joined(row, self.words)
+        if self.custom is not None:
+            words += f" || ' ' || hub_custom_words({self.custom}, {row}.custom_fields)"
+        parts = [_joined(row, self.called), words]
         parts.append("VARIADIC ARRAY[" + ", ".join(f"{row}.{column}" for column in self.numbers) + "]::text[]")
         return f"hub_document({', '.join(parts)})"
 

@@ -25,19 +25,20 @@ CREATE TABLE throttles (
 #: How many tries there are with this one.
 _NUMBER = f"CASE WHEN held.last_at < now() - interval '{FORGOTTEN} s' THEN 1 ELSE held.tries + 1 END"
 
+# The time is that of the row, once it is held: a transaction that began earlier may come later.
 TAKE = f"""
 INSERT INTO throttles AS held (key, tries, last_at, locked_until)
-VALUES ($1, 1, now(), now() + CASE WHEN $2 <= 1 THEN interval '{FIRST} s' ELSE interval '0' END)
+VALUES ($1, 1, clock_timestamp(), clock_timestamp() + CASE WHEN $2 <= 1 THEN interval '{FIRST} s' ELSE interval '0' END)
 ON CONFLICT (key) DO UPDATE SET
     tries = {_NUMBER},
-    last_at = now(),
-    locked_until = now() + CASE WHEN {_NUMBER} < $2 THEN interval '0'
+    last_at = clock_timestamp(),
+    locked_until = clock_timestamp() + CASE WHEN {_NUMBER} < $2 THEN interval '0'
         ELSE make_interval(secs => least({LONGEST}, {FIRST} * power(2, least({_NUMBER} - $2, 20)))) END
-WHERE held.locked_until <= now()
+WHERE held.locked_until <= clock_timestamp()
 RETURNING true
 """
-LOCKED = "SELECT extract(epoch FROM locked_until - now())::float8 FROM throttles WHERE key = $1"
-GIVE_BACK = "UPDATE throttles SET tries = greatest(tries - 1, 0), locked_until = now() WHERE key = $1"
+LOCKED = "SELECT extract(epoch FROM locked_until - clock_timestamp())::float8 FROM throttles WHERE key = $1"
+GIVE_BACK = "UPDATE throttles SET tries = greatest(tries - 1, 0), locked_until = clock_timestamp() WHERE key = $1"
 CLEAR = "DELETE FROM throttles WHERE key = $1"
 
 

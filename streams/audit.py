@@ -14,7 +14,22 @@ from streams.envelope import Event
 from streams.images import Images
 from streams.topics import CHANGES
 
-ENTITIES = frozenset({"lead", "contact", "opportunity", "task", "user", "user_profile", "opportunity_stage", "follow"})
+ENTITIES = frozenset(
+    {
+        "lead",
+        "contact",
+        "opportunity",
+        "task",
+        "user",
+        "user_profile",
+        "opportunity_stage",
+        "follow",
+        "custom_field",
+        "custom_field_group",
+        "custom_field_membership",
+        "file",
+    }
+)
 
 ACTIONS = {"created": "create", "updated": "update", "deleted": "delete"}
 
@@ -81,8 +96,7 @@ def _record(change: Change, known: Images) -> tuple[Any, ...]:
 def _fields(change: Change, known: Images) -> Iterator[tuple[Any, ...]]:
     event = change.event
     trail = derived_id("audit_trail", event.id)
-    before, after = change.before or {}, change.after or {}
-    for column in change.changed:
+    for column, old, new in change.fields():
         yield (
             derived_id("field_history", event.id, column),
             event.id,
@@ -91,10 +105,10 @@ def _fields(change: Change, known: Images) -> Iterator[tuple[Any, ...]]:
             change.object_id,
             descriptions.field_name(column),
             descriptions.label(column),
-            descriptions.value_text(before.get(column)),
-            descriptions.value_text(after.get(column)),
-            descriptions.value_display(column, before.get(column), known, event.id),
-            descriptions.value_display(column, after.get(column), known, event.id),
+            descriptions.value_text(old),
+            descriptions.value_text(new),
+            descriptions.value_display(column, old, known, event.id),
+            descriptions.value_display(column, new, known, event.id),
             change.actor,
             event.time,
         )

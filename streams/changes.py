@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,21 @@ class Change:
             descriptions.field_name(column): {"old": before.get(column), "new": after.get(column)}
             for column in self.changed
         }
+
+    def fields(self) -> Iterator[tuple[str, Any, Any]]:
+        """(field, old, new) of every field an update changed; custom fields one by one, as `custom_fields__<name>`."""
+        before, after = self.before or {}, self.after or {}
+        for column in self.changed:
+            old, new = before.get(column), after.get(column)
+            if column != descriptions.CUSTOM or not isinstance(old, dict) or not isinstance(new, dict):
+                yield column, old, new
+                continue
+            names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+            custom = [name for name in names if descriptions.NAME.fullmatch(name)]
+            yield from ((f"{column}__{name}", old.get(name), new.get(name)) for name in custom)
+            # What raw SQL put there under what is no field's name stays together.
+            if strange := [name for name in names if name not in custom]:
+                yield column, {n: old[n] for n in strange if n in old}, {n: new[n] for n in strange if n in new}
 
     def values(self) -> tuple[Row, Row]:
         """(old, new): whole rows where one was created or deleted, else every column that differs."""

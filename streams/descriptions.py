@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from streams import exact
@@ -22,6 +23,12 @@ REFERENCES = {
 #: Columns that change with every update and say nothing.
 BOOKKEEPING = frozenset({"updated_at"})
 
+#: The column of custom fields, of which not everybody who sees a record sees all: no description names it.
+CUSTOM = "custom_fields"
+
+#: A custom field's name.
+NAME = re.compile("[a-z][a-z0-9_]{0,99}")
+
 LONGEST_NAME = 500
 
 
@@ -32,7 +39,7 @@ def field_name(column: str) -> str:
 
 def label(column: str) -> str:
     """A column as a person reads it: `Assigned to`."""
-    return field_name(column).replace("_", " ").capitalize()
+    return field_name(column).removeprefix(f"{CUSTOM}__").replace("_", " ").capitalize()
 
 
 def record_name(entity: str, row: Row | None, object_id: str) -> str:
@@ -50,6 +57,12 @@ def _record_name(entity: str, row: Row, object_id: str) -> str:
             name = str(row.get("name") or "")
         case "task":
             name = str(row.get("title") or "")
+        case "custom_field":
+            name = str(row.get("label") or "")
+        case "custom_field_group" | "file":
+            name = str(row.get("name") or "")
+        case "custom_field_membership":
+            name = f"field {row.get('custom_field_id')} in group {row.get('group_id')}"
         case "follow":
             name = f"{row.get('object_type')} {row.get('object_id')}"
         case _:
@@ -95,8 +108,8 @@ def references(row: Row, columns: list[str], event_id: int) -> list[tuple[str, i
 def describe(action: str, entity: str, name: str, changed: list[str]) -> str:
     """One line: `Created lead Ada Lovelace`, `Changed status and priority of lead Ada Lovelace`."""
     kind = entity.replace("_", " ")
-    if action != "updated" or not changed:
+    fields = [label(column).lower() for column in changed if column != CUSTOM]
+    if action != "updated" or not fields:
         return f"{action.capitalize()} {kind} {name}"
-    fields = [label(column).lower() for column in changed]
     listed = " and ".join([", ".join(fields[:-1]), fields[-1]] if len(fields) > 1 else fields)
     return f"Changed {listed} of {kind} {name}"

@@ -18,6 +18,7 @@ from hub.centrifuge.verifier import Verifier
 from hub.centrifuge.wheel import Wheel
 from hub.configuration import Configuration
 from hub.control import CONTROL, Control, Counts
+from hub.definitions import DEFINITIONS, Held
 from hub.errors import Unavailable
 from hub.fold import FOLD, Fold
 from hub.keys import CONFIGURATION, NAMESPACES, POOL, SECRET, VIEWERS
@@ -62,6 +63,7 @@ class Node:
     sessions: Sessions
     clients: Clients
     pool: asyncpg.Pool
+    definitions: Held
     control: Control
     presence: Presence
     wheel: Wheel
@@ -123,6 +125,7 @@ async def keep(app: web.Application) -> AsyncIterator[None]:
         sessions=app[SESSIONS],
         clients=Clients(),
         pool=app[POOL],
+        definitions=app[DEFINITIONS],
         control=app[CONTROL],
         presence=app[PRESENCE],
         wheel=Wheel(grain(configuration.client)),

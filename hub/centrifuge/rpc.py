@@ -53,7 +53,8 @@ async def _timeline(client: Client, viewer: Viewer, arguments: Mapping[str, Any]
     if not isinstance(entity, str) or arguments.keys() - {"entity_type", "entity_id", "limit", "page"}:
         raise Refused(BAD_ARGUMENTS)
     try:
-        return await timeline.record(client.node.pool, viewer, entity, key, Part(number=number, size=size))
+        part = Part(number=number, size=size)
+        return await timeline.record(client.node.pool, client.node.definitions.now, viewer, entity, key, part)
     except timeline.NoTimeline:
         raise Refused(PERMISSION_DENIED) from None
 

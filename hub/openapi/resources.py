@@ -11,7 +11,8 @@ from hub.errors import ChangedMeanwhile, Forbidden
 from hub.etags import IF_MATCH, IF_NONE_MATCH
 from hub.openapi.operation import Operation, Parameter
 from hub.openapi.parameters import PAGING, compared, equal_to, ordering
-from hub.openapi.shapes import Maybe, Named, Shape, fields, nullable, page
+from hub.openapi.shapes import OBJECT, Maybe, Named, Shape, fields, nullable, page
+from models.resources.custom.changes import COLUMN
 from models.resources.filters import FILTER
 from models.resources.kinds import STORABLE, Choice, Flag, Schema, Text
 from models.resources.mistakes import Mistake
@@ -24,6 +25,7 @@ from models.resources.resource import (
     REQUIRED,
     SEARCHED,
     Computed,
+    Custom,
     Field,
     Part,
     Reference,
@@ -36,6 +38,10 @@ MATCHING = Parameter(name=IF_MATCH, place="header", about="The ETag the record m
 
 #: In a schema: a text that is not blank.
 NOT_BLANK = r"^[^\x00]*[^\x00\s][^\x00]*$"
+
+
+#: Values of custom fields, whatever is defined.
+CUSTOM: Schema = {**OBJECT, "description": "Values of the custom fields that you may see, by their names."}
 
 
 def listed(resource: Resource) -> Named:
@@ -77,6 +83,8 @@ def shown(resource: Resource, field: Part) -> Schema:
     match field:
         case Computed():
             return field.kind.schema(given=False)
+        case Custom():
+            return CUSTOM
         case Reference():
             of = field.to.key.schema(given=False) | {"description": f"The id of a {field.to.entity}."}
         case Field():
@@ -127,6 +135,8 @@ def _body(resource: Resource, partial: bool) -> Named:
     shapes = {
         name: given(field) if REQUIRED in field.use and not partial else Maybe(given(field)) for name, field in writable
     }
+    if resource.customised:
+        shapes[COLUMN] = Maybe(CUSTOM)
     about = "What cannot be set may be sent back as it was received; it is not listed here."
     name = name_of(resource) + ("Changes" if partial else "Input")
     return Named(name, {**fields(shapes), "description": about})

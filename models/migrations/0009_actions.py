@@ -12,7 +12,7 @@ STAMPED = ("crm_leads", "crm_opportunities", "crm_tasks")
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0007_jobs")]  # noqa: RUF012
+    dependencies = [("models", "0008_custom_fields")]  # noqa: RUF012
     operations = [  # noqa: RUF012
         ops.RunSQL([sql for stamp in STAMPS if stamp.table in STAMPED for sql in statements(stamp)]),
         ops.AddField(

@@ -136,7 +136,7 @@ ACCOUNTS = Resource(
     entity="user",
     model=User,
     called=FULL_NAME,
-    newest="date_joined",
+    order="-date_joined",
     dependents=(Dependent("task", Task, "assigned_to_id"),),
     fields=(
         Field("id", SERIAL, READ_ONLY | LISTED),

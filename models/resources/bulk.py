@@ -17,6 +17,7 @@ from models import access, database
 from models.access import Viewer, may
 from models.resources import dependents, references
 from models.resources.conflicts import conflict
+from models.resources.custom.changes import COLUMN
 from models.resources.kinds import Choice
 from models.resources.mistakes import Invalid, Mistake
 from models.resources.resource import FIXED, MISSING, Reference, Resource
@@ -147,6 +148,8 @@ def _values(resource: Resource, action: Action, given: object) -> dict[str, Any]
         return {}
     if not isinstance(given, dict) or not given:
         raise Mistake("Must be a JSON object with the fields to change.")
+    if COLUMN in given:
+        raise Invalid({COLUMN: ["Custom fields cannot be changed in bulk."]})
     values = resource.read(given, partial=True)
     if fixed := given.keys() - resource.writable.keys():
         raise Invalid({name: [FIXED] for name in fixed})

@@ -88,8 +88,11 @@ class Conditions:
     def readable(self, viewer: Viewer, type_column: str, id_column: str, resources: Iterable[Resource]) -> None:
         """Keep the history of records the viewer may read now.
 
-        What is deleted and what is no resource (users, configuration) is for admin and manager.
+        What is deleted and what is no resource (users, configuration) is for admin and manager; the history of custom
+        fields, which a manager may not all see, is for admin.
         """
+        if viewer.role is Role.MANAGER:
+            self.add(f"{type_column} NOT IN ('custom_field', 'custom_field_membership')")
         if viewer.role in (Role.ADMIN, Role.MANAGER):
             return
         cases = " ".join(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.contacts import Contact, ContactType, Salutation
 from models.opportunities import Opportunity
-from models.resources.kinds import SERIAL, Choice, Email, Moment, Object, Tags, Text, Url
+from models.resources.kinds import SERIAL, Choice, Email, Moment, Tags, Text, Url
 from models.resources.resource import (
     LISTED,
     NAMED,
@@ -13,6 +13,7 @@ from models.resources.resource import (
     REQUIRED,
     SEARCHED,
     Computed,
+    Custom,
     Dependent,
     Field,
     Reference,
@@ -56,7 +57,7 @@ CONTACTS = Resource(
         Field("twitter", Text(100)),
         Field("notes", Text()),
         Field("tags", Tags()),
-        Field("custom_fields", Object()),
+        Custom(),
         Reference("created_by", USERS, READ_ONLY),
         Field("created_at", Moment(), READ_ONLY | LISTED),
         Field("updated_at", Moment(), READ_ONLY | LISTED),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.leads import Lead, LeadSource, LeadStatus, Priority
-from models.resources.kinds import SERIAL, Choice, Decimal, Email, Integer, Moment, Object, Tags, Text
+from models.resources.kinds import SERIAL, Choice, Decimal, Email, Integer, Moment, Tags, Text
 from models.resources.resource import (
     LISTED,
     NAMED,
@@ -12,6 +12,7 @@ from models.resources.resource import (
     REQUIRED,
     SEARCHED,
     Computed,
+    Custom,
     Field,
     Preset,
     Reference,
@@ -52,7 +53,7 @@ LEADS = Resource(
         Field("next_follow_up", Moment(), NULL),
         Field("notes", Text()),
         Field("tags", Tags()),
-        Field("custom_fields", Object()),
+        Custom(),
         Field("created_at", Moment(), READ_ONLY | LISTED),
         Field("updated_at", Moment(), READ_ONLY | LISTED),
         Field("converted_at", Moment(), READ_ONLY | NULL),

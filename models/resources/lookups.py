@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from models.folding import fold
+from models.resources.content_types import Customised
 from models.resources.kinds import (
     SERIAL,
     Choice,
@@ -137,7 +138,7 @@ IS_NULL: Lookups = {
 def lookups(kind: Kind) -> Lookups:
     """What values of this kind can be compared by; the plain comparison is named by the empty text."""
     match kind:
-        case Choice() | Flag() | Uuid():
+        case Choice() | Flag() | Uuid() | Customised():
             return _equal(kind) | IS_NULL
         case OneOf():
             return _equal(kind) | _compared(INTEGER) | IS_NULL

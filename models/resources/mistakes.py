@@ -18,3 +18,11 @@ class Invalid(Exception):
     def __init__(self, messages: Mapping[str, Sequence[str]]) -> None:
         super().__init__(messages)
         self.messages = {name: list(texts) for name, texts in messages.items()}
+
+
+class NotReady(Exception):
+    """A custom field can be filtered by when it has its index, and that is still being made."""
+
+    def __init__(self, field: int, name: str) -> None:
+        super().__init__(f"The index of {name} is not ready yet.")
+        self.field = field

@@ -6,7 +6,7 @@ import decimal
 
 from models.opportunities import PROBABILITIES, Opportunity, Stage
 from models.resources.contacts import CONTACTS
-from models.resources.kinds import SERIAL, Choice, Currency, Day, Decimal, Moment, Object, OneOf, Tags, Text
+from models.resources.kinds import SERIAL, Choice, Currency, Day, Decimal, Moment, OneOf, Tags, Text
 from models.resources.leads import ASSIGNED_TO_ME
 from models.resources.resource import (
     LISTED,
@@ -16,6 +16,7 @@ from models.resources.resource import (
     REQUIRED,
     SEARCHED,
     Computed,
+    Custom,
     Field,
     Reference,
     Resource,
@@ -53,7 +54,7 @@ OPPORTUNITIES = Resource(
         Field("last_activity_date", Moment(), NULL),
         Field("notes", Text()),
         Field("tags", Tags()),
-        Field("custom_fields", Object()),
+        Custom(),
         Field("created_at", Moment(), READ_ONLY | LISTED),
         Field("updated_at", Moment(), READ_ONLY | LISTED),
     ),

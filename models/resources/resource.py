@@ -159,7 +159,42 @@ class Reference:
             yield f"{self.name}_name", self.to.called.worked_out(row, inside)
 
 
-Part = Field | Computed | Reference
+@dataclass(frozen=True)
+class Custom:
+    """The values of a record's custom fields, in its details.
+
+    What may stand there and who sees what of it is not declared but defined by users, so `read` and `show` leave it to
+    whoever has the definitions (`models/resources/custom/definitions.py`).
+    """
+
+    name: str = "custom_fields"
+    use: Use = NOTHING
+
+    def keys(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def paths(self, at: str, listed: bool) -> Iterator[str]:
+        if not listed:
+            yield at + self.name
+
+    def show(self, row: Row, at: str, listed: bool, viewer: Viewer) -> Iterator[tuple[str, Any]]:
+        if not listed:
+            yield self.name, {}
+
+
+Part = Field | Computed | Reference | Custom
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Who sees a record by its own columns, beside the access rules."""
+
+    #: The columns that decide.
+    of: tuple[str, ...]
+    #: Whether a viewer sees the record at that path of a row.
+    sees: Callable[[Viewer, Mapping[str, Any], str], bool]
+    #: The same as a condition in SQL on a table.
+    sql: Callable[[Viewer, str], str]
 
 
 @dataclass(frozen=True)
@@ -197,10 +232,14 @@ class Resource:
     #: The reference that is set to whoever creates the record.
     author: str | None = None
     presets: tuple[Preset, ...] = ()
-    #: The field with the time it was made, by which a list is ordered when nothing is said: the newest first.
-    newest: str = "created_at"
     #: What a deletion takes along, so that it needs the right to delete that too.
     dependents: tuple[Dependent, ...] = ()
+    #: What its columns say of who sees it.
+    sight: Sight | None = None
+    #: Raises Invalid if columns do not go together: those of the changed record, those it had, who changes it.
+    agree: Callable[[Mapping[str, Any], Row | None, Viewer], None] | None = None
+    #: What a list is ordered by unless it is asked for another order.
+    order: str = "-created_at"
     #: Whether everybody may refer to any of them and see what a reference shows, whatever the access rules say.
     shared: bool = False
 
@@ -212,12 +251,28 @@ class Resource:
     @cached_property
     def stored(self) -> dict[str, Field | Reference]:
         """The fields that have a column, by name."""
-        return {field.name: field for field in self.fields if not isinstance(field, Computed)}
+        return {field.name: field for field in self.fields if not isinstance(field, Computed | Custom)}
+
+    @cached_property
+    def blank(self) -> dict[str, Any]:
+        """What the columns of a new record are that says nothing of them."""
+        columns = {field.column: self.model._meta.fields_map[field.column] for field in self.stored.values()}
+        return {name: c.default() if callable(c.default) else c.default for name, c in columns.items()}
+
+    @cached_property
+    def customised(self) -> bool:
+        """Whether its records can have custom fields."""
+        return any(isinstance(field, Custom) for field in self.fields)
 
     @cached_property
     def writable(self) -> dict[str, Field | Reference]:
         """The fields a client may set, by name."""
         return {name: field for name, field in self.stored.items() if READ_ONLY not in field.use}
+
+    @cached_property
+    def settable(self) -> tuple[str, ...]:
+        """The names of everything a client may set."""
+        return tuple(f.name for f in self.fields if f.name in self.writable or isinstance(f, Custom))
 
     @cached_property
     def fixed(self) -> frozenset[str]:
@@ -236,7 +291,7 @@ class Resource:
         known = {key for field in self.fields for key in field.keys()}
         wrong: dict[str, list[str]] = {}
         for name in body.keys() - known:
-            wrong[name] = [f"Unknown field. Fields are: {', '.join(self.writable)}."]
+            wrong[name] = [f"Unknown field. Fields are: {', '.join(self.settable)}."]
         values = {}
         for name, field in self.writable.items():
             if name not in body:
@@ -266,6 +321,8 @@ class Resource:
         for field in self.fields:
             if isinstance(field, Reference):
                 yield at + field.column
+        if self.sight is not None:
+            yield from (at + column for column in self.sight.of)
 
     def paths(self, at: str = "", *, listed: bool) -> list[str]:
         """The ORM paths a row needs so that the record can be shown, below the path `at`; each once."""
@@ -305,7 +362,7 @@ class Resource:
         return shown
 
     @cached_property
-    def _shown(self) -> Mapping[bool, list[tuple[str, Computed | Reference | None]]]:
+    def _shown(self) -> Mapping[bool, list[tuple[str, Computed | Reference | Custom | None]]]:
         """What a detail and a list show, in turn; of a plain field the name alone, which is most of what lists take."""
         wanted: dict[bool, Use] = {False: ~NOTHING, True: LISTED | NAMED}
         return {
@@ -322,11 +379,16 @@ class Resource:
         if self.shared:
             return True
         one = {path.removeprefix(at): row[path] for path in self.access_paths(at)}
+        if self.sight is not None and not self.sight.sees(viewer, row, at):
+            return False
         return may(viewer, Action.READ, self.entity, one)
 
     def visible_sql(self, viewer: Viewer, alias: str) -> str:
         """The SQL condition that keeps those the viewer may refer to and see, on the table `alias`."""
-        return "TRUE" if self.shared else visible_sql(viewer, self.entity, alias)
+        if self.shared:
+            return "TRUE"
+        ruled = visible_sql(viewer, self.entity, alias)
+        return ruled if self.sight is None else f"({ruled} AND {self.sight.sql(viewer, alias)})"
 
     async def readable(self, key: Key, viewer: Viewer) -> bool:
         """Whether there is a record with this id that the viewer may read."""

@@ -58,7 +58,7 @@ class Search:
             conditions.keep(f'"{self.resource.table}".id IN ({one})')
 
     async def ranked(self, conditions: Conditions, viewer: Viewer) -> str:
-        """The SELECT of `id`, `score` and their `total` of the newest that match and meet the conditions. One query."""
+        """SELECT `id`, `score` and their `list_total` of the newest that match and meet the conditions. One query."""
         index = index_of(self.resource.entity)
         many = await self._many(conditions.copy(), viewer)
         joined = self._joined(conditions)
@@ -78,7 +78,7 @@ class Search:
                 f" ORDER BY document.id + 0 DESC LIMIT {RANKED}"
             )
         scores = [self._score(word, conditions.place) for word in self.words]
-        return f"SELECT id, {' + '.join(scores)} AS score, count(*) OVER () AS total FROM ({newest}) AS document"
+        return f"SELECT id, {' + '.join(scores)} AS score, count(*) OVER () AS list_total FROM ({newest}) AS document"
 
     async def _many(self, conditions: Conditions, viewer: Viewer) -> bool:
         """Whether enough match that looking through the newest is less than fetching all of them."""

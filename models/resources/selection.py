@@ -17,6 +17,7 @@ from tortoise.models import Model
 
 from models import database
 from models.database import Context
+from models.resources.custom.changes import COLUMN, LATEST, Changes, Outdated
 
 Row = Mapping[str, Any]
 #: The id of a row.
@@ -54,21 +55,38 @@ class Selection:
         (row,) = await database.query(f'SELECT count(*) FROM "{self._table}" WHERE {where}', values)
         return int(row["count"])
 
-    async def inserted(self, columns: Row, context: Context) -> Row:
-        """A new row with these columns. Raises IntegrityError."""
+    async def inserted(self, columns: Row, context: Context, custom: Changes | None = None) -> Row:
+        """A new row with these columns. Raises IntegrityError, and Outdated if its custom fields are."""
+        if custom is not None:
+            columns = {**columns, COLUMN: custom.values}
+        values = self._stored(columns)
         names = ", ".join(f'"{name}"' for name in columns)
         places = ", ".join(f"${place}" for place in range(1, len(columns) + 1))
         source = f'INSERT INTO "{self._table}" ({names}) VALUES ({places})'
-        (row,) = await self._changed(source, self._stored(columns), context)
-        return row
+        if custom is not None:
+            values.append(custom.version)
+            source = f'INSERT INTO "{self._table}" ({names}) SELECT {places} WHERE {LATEST.format(len(values))}'
+        rows = await self._changed(source, values, context)
+        if not rows:
+            raise Outdated
+        return rows[0]
 
-    async def updated(self, key: Key, columns: Row, known: Row, context: Context) -> Row | None:
-        """The row with these columns changed, None if `known` is not what stands there. Raises IntegrityError."""
+    async def updated(
+        self, key: Key, columns: Row, known: Row, context: Context, custom: Changes | None = None
+    ) -> Row | None:
+        """The row with these columns changed, None if `known` is not what stands there or its custom fields are not
+        by the latest definitions. Raises IntegrityError.
+        """
+        values = [key, *self._stored(known), *self._stored(columns)]
         first = len(known) + 2
         conditions = [f' AND "{name}" IS NOT DISTINCT FROM ${place}' for place, name in enumerate(known, 2)]
-        changes = ", ".join(f'"{name}" = ${place}' for place, name in enumerate(columns, first))
-        source = f'UPDATE "{self._table}" SET {changes} WHERE id = $1{"".join(conditions)}'
-        rows = await self._changed(source, [key, *known.values(), *self._stored(columns)], context)
+        changes = [f'"{name}" = ${place}' for place, name in enumerate(columns, first)]
+        if custom is not None:
+            values += [*self._stored({COLUMN: custom.values}), custom.version]
+            changes.append(f'"{COLUMN}" = hub_merged("{self._table}"."{COLUMN}", ${len(values) - 1})')
+            conditions.append(f" AND {LATEST.format(len(values))}")
+        source = f'UPDATE "{self._table}" SET {", ".join(changes)} WHERE id = $1{"".join(conditions)}'
+        rows = await self._changed(source, values, context)
         return rows[0] if rows else None
 
     async def _changed(self, source: str, values: Sequence[Any], context: Context) -> list[Row]:

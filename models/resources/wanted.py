@@ -52,8 +52,8 @@ class Wanted:
             wrong[SEARCH] = [str(mistake)]
         ranked = search is not None and by is None
         try:
-            newest = f"-{resource.newest}"
-            ordered = _best_first(resource) if ranked else order(resource, newest if by is None else by, viewer, more)
+            usual = resource.order
+            ordered = _best_first(resource) if ranked else order(resource, usual if by is None else by, viewer, more)
         except Mistake as mistake:
             wrong[ORDERING] = [str(mistake)]
         try:
@@ -77,12 +77,12 @@ class Wanted:
         return conditions
 
     async def rows(self, window: Window) -> Sequence[Row]:
-        """A part of the list as a list shows records, in its order; ranked rows have the `total` of the list."""
+        """A part of the list as a list shows records, in its order; ranked rows have the `list_total`."""
         table = self.resource.table
         if self.search is not None and self.ranked:
             inner = self._narrowed
             best = await self.search.ranked(inner, self.viewer)
-            conditions, source, also = inner.inside(), f'({best}) AS "{table}"', ["total"]
+            conditions, source, also = inner.inside(), f'({best}) AS "{table}"', ["list_total"]
         else:
             conditions, source, also = self.conditions, f'"{table}"', []
         found = window.sql(", ".join(f'"{table}".{name}' for name in ("id", *also)), source, conditions)
@@ -113,6 +113,8 @@ class Wanted:
         """The conditions without the search."""
         conditions = Conditions()
         conditions.visible(self.viewer, self.resource.entity, self.resource.table)
+        if self.resource.sight is not None:
+            conditions.keep(self.resource.sight.sql(self.viewer, self.resource.table))
         self.filters.narrow(conditions, self.viewer)
         return conditions
 

@@ -25,6 +25,9 @@ SIGNED_IN_404 = "401 404 404 404 404 404 404"
 ANYBODY_400 = "400 400 400 400 400 400 400"
 ANYBODY = "200 200 200 200 200 200 200"
 PREFLIGHT = "204 204 204 204 204 204 204"
+DEFINERS = "401 200 200 403 403 403 403"
+DEFINERS_400 = "401 400 400 403 403 403 403"
+DEFINERS_204 = "401 204 204 403 403 403 403"
 BY_KEY = "401 401 401 401 401 401 401"
 NOBODY = "403 403 403 403 403 403 403"
 
@@ -154,10 +157,50 @@ STATUS: Mapping[str, str] = {
     "GET /api/v1/timeline/": SIGNED_IN,
     "GET /api/v1/timeline/{entity_type}/{id:[0-9]+}/": "401 200 200 404 200 200 200",
     "GET /api/v1/content-types/": SIGNED_IN,
+    "POST /api/v1/files/": SIGNED_IN_400,
+    "GET /api/v1/files/{id}/": SIGNED_IN_404,
+    "GET /api/v1/files/{id}/info/": SIGNED_IN_404,
+    "GET /api/v1/custom-fields/": SIGNED_IN,
+    "POST /api/v1/custom-fields/": DEFINERS_400,
+    "POST /api/v1/custom-fields/reorder/": DEFINERS_400,
+    "GET /api/v1/custom-fields/{id:[0-9]+}/": SIGNED_IN,
+    "PUT /api/v1/custom-fields/{id:[0-9]+}/": DEFINERS_400,
+    "PATCH /api/v1/custom-fields/{id:[0-9]+}/": DEFINERS,
+    "DELETE /api/v1/custom-fields/{id:[0-9]+}/": DEFINERS_204,
+    "POST /api/v1/custom-fields/{id:[0-9]+}/rename_option/": DEFINERS_400,
+    "POST /api/v1/custom-fields/{id:[0-9]+}/change_type/": DEFINERS_400,
+    "POST /api/v1/custom-fields/{id:[0-9]+}/validate_value/": SIGNED_IN,
+    "GET /api/v1/custom-field-groups/": SIGNED_IN,
+    "POST /api/v1/custom-field-groups/": DEFINERS_400,
+    "GET /api/v1/custom-field-groups/{id:[0-9]+}/": SIGNED_IN,
+    "PUT /api/v1/custom-field-groups/{id:[0-9]+}/": DEFINERS_400,
+    "PATCH /api/v1/custom-field-groups/{id:[0-9]+}/": DEFINERS,
+    "DELETE /api/v1/custom-field-groups/{id:[0-9]+}/": DEFINERS_204,
+    "GET /api/v1/custom-field-values/": SIGNED_IN,
+    "POST /api/v1/custom-field-values/": SIGNED_IN_400,
+    "GET /api/v1/custom-field-values/for_object/": SIGNED_IN_400,
+    "POST /api/v1/custom-field-values/bulk_update/": SIGNED_IN_400,
+    "GET /api/v1/custom-field-values/{id:[0-9]+}/": SIGNED_IN_404,
+    "PUT /api/v1/custom-field-values/{id:[0-9]+}/": SIGNED_IN_404,
+    "PATCH /api/v1/custom-field-values/{id:[0-9]+}/": SIGNED_IN_404,
+    "DELETE /api/v1/custom-field-values/{id:[0-9]+}/": SIGNED_IN_404,
     "GET /api/v1/jobs/": SIGNED_IN,
     "GET /api/v1/jobs/{id}/": "401 200 200 404 404 404 404",
     "POST /api/v1/jobs/{id}/cancel/": "401 200 200 404 404 404 404",
     "POST /api/v1/jobs/{id}/resume/": "401 409 409 404 404 404 404",
+    "GET /api/v1/imports/": SIGNED_IN,
+    "POST /api/v1/imports/": SIGNED_IN_400,
+    "GET /api/v1/imports/{id}/": "401 200 200 404 404 404 404",
+    "PATCH /api/v1/imports/{id}/": "401 409 409 404 404 404 404",
+    "DELETE /api/v1/imports/{id}/": "401 409 409 404 404 404 404",
+    "POST /api/v1/imports/{id}/dry_run/": "401 409 409 404 404 404 404",
+    "POST /api/v1/imports/{id}/run/": "401 409 409 404 404 404 404",
+    "POST /api/v1/imports/{id}/undo/": "401 409 409 404 404 404 404",
+    "GET /api/v1/imports/{id}/errors.csv": "401 409 409 404 404 404 404",
+    "GET /api/v1/import/{type}/": SIGNED_IN,
+    "POST /api/v1/import/{type}/": SIGNED_IN_400,
+    "POST /api/v1/{type:leads|contacts|opportunities|tasks}/import/": SIGNED_IN_400,
+    "GET /api/v1/export/{type}/": SIGNED_IN,
     "POST /api/v1/publish/": "401 400 400 403 403 403 403",
     "POST /api/v1/connection-token/": SIGNED_IN,
     "POST /api/v1/subscription-token/": SIGNED_IN_400,
@@ -213,7 +256,12 @@ MAKE = {
     " INSERT INTO crm_opportunities (name, contact_id, amount, expected_close_date, owner_id, assigned_to_id)"
     " SELECT 'o', id, 1, '2030-01-01', $1, $1 FROM c RETURNING id",
     "tasks": "INSERT INTO crm_tasks (title, created_by_id, assigned_to_id) VALUES ('t', $1, $1) RETURNING id",
+    "imports": "INSERT INTO imports (type, created_by_id) VALUES ('leads', $1) RETURNING id",
     "jobs": "INSERT INTO jobs (kind, status, created_by_id) VALUES ('bulk', 'running', $1) RETURNING id",
+    "custom-fields": "INSERT INTO crm_custom_fields (name, label, field_type, content_type, created_by_id)"
+    " VALUES ('f' || md5(random()::text), 'F', 'text', 3, $1) RETURNING id",
+    "custom-field-groups": "INSERT INTO crm_custom_field_groups (name, content_type) VALUES ($1::bigint::text, 3)"
+    " RETURNING id",
     "users": "INSERT INTO crm_users (username, email, password)"
     " VALUES (gen_random_uuid()::text, $1::bigint::text, '') RETURNING id",
 }
@@ -222,6 +270,7 @@ MAKE = {
 async def ask(hub: Node, pool: asyncpg.Pool, route: Route, who: Role | None, users: Mapping[str, int]) -> int:
     """The status somebody gets, for a record of an administrator's."""
     path = route.path.replace("{entity_type}", "lead").replace("{name}", "page.js")
+    path = re.sub(r"\{type[^}]*\}", "leads", path)
     if "{id" in path:
         kind = path.split("/")[3]
         key = await pool.fetchval(MAKE.get(kind, MAKE["leads"]), users["admin"])

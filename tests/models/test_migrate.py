@@ -26,7 +26,9 @@ NAMES = [
     "0005_lists",
     "0006_accounts",
     "0007_jobs",
+    "0008_custom_fields",
     "0009_actions",
+    "0010_imports",
 ]
 
 

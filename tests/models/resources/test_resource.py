@@ -51,7 +51,8 @@ DETAILS = {
         contact_detail assigned_to assigned_to_detail owner owner_detail expected_close_date actual_close_date
         last_activity_date notes tags custom_fields created_at updated_at""",
     TASKS: """id title description task_type status priority assigned_to assigned_to_detail created_by
-        created_by_detail due_date completed_at reminder_date created_at updated_at""",
+        created_by_detail due_date completed_at reminder_date custom_fields created_at
+        updated_at""",
 }
 
 

@@ -57,6 +57,7 @@ async def _agree(resource: Resource, selection: Selection, paths: list[str]) -> 
 async def test_a_change_gives_what_then_stands_there(pool: asyncpg.Pool) -> None:
     values = {**LEAD, "custom_fields": {"a": [1, None]}, "tags": ["x"], "status": LeadStatus.LOST}
     made = await LEADS.detailed.inserted(values, Context(actor=1))
+    assert made is not None
     assert made == await LEADS.detailed.one(made["id"])
     assert {name: made[name] for name in values} == values
     nobody = {"owner_id": None, "assigned_to_id": None}
@@ -69,6 +70,7 @@ async def test_a_change_gives_what_then_stands_there(pool: asyncpg.Pool) -> None
 
 async def test_what_is_not_as_known_is_not_changed(pool: asyncpg.Pool) -> None:
     made = await LEADS.access.inserted(LEAD, Context())
+    assert made is not None
     for known in ({"owner_id": 1}, {"owner_id": None, "first_name": "z"}):
         assert await LEADS.access.updated(made["id"], {"phone": "1"}, known, Context()) is None
     assert await LEADS.access.updated(made["id"] + 1, {"phone": "1"}, {}, Context()) is None

@@ -1,0 +1,1 @@
+"""Custom fields: what their values may be, and who sees and sets them."""
