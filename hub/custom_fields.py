@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from functools import wraps
+from typing import Any, ClassVar
 
 import orjson
 from aiohttp import web
@@ -10,6 +12,9 @@ from aiohttp import web
 from hub import custom_indexes, pages
 from hub.definitions import DEFINITIONS
 from hub.errors import Forbidden, Handler, NotFound, Refusal
+from hub.openapi import resources as described
+from hub.openapi.operation import Operation, Parameter, documented
+from hub.openapi.shapes import ANYTHING, COUNT, FLAG, TEXT, Maybe, Named, Shape, fields, many
 from hub.records import Records
 from hub.requests import VIEWER, context, only, read_object
 from hub.responses import respond
@@ -21,6 +26,7 @@ from models.resources.custom import rewriting, searching
 from models.resources.custom.definition import Definition
 from models.resources.custom_fields import CUSTOM_FIELDS
 from models.resources.filters import FILTER
+from models.resources.kinds import SERIAL
 from models.resources.mistakes import Invalid, Mistake
 from models.resources.searching import SEARCH
 
@@ -40,11 +46,21 @@ FROM unnest($1::bigint[]) WITH ORDINALITY AS given(id, place) WHERE f.id = given
 class NotValid(Refusal):
     """The field does not take a value."""
 
+    shape: ClassVar[Shape] = Named("NotValid", fields(valid=FLAG, error=TEXT))
+
     @property
     def body(self) -> dict[str, Any]:
         return {"valid": False, "error": str(self)}
 
 
+LISTED = described.index(CUSTOM_FIELDS)
+FINDING = (
+    Parameter(name=MODEL, shape=Customised().schema(given=True), about=f"The same as `{CONTENT_TYPE}`; give one."),
+    Parameter(name=SEARCH, about=f"Words that stand in {', '.join(SEARCHED)}; not together with `{FILTER}`."),
+)
+
+
+@documented(replace(LISTED, parameters=(*FINDING, *LISTED.parameters)))
 async def index(request: web.Request) -> web.Response:
     """The fields the caller may see. `model` is another word for `content_type`; `search` looks in what names them."""
     given = pages.query(request)
@@ -62,6 +78,7 @@ async def index(request: web.Request) -> web.Response:
 def changing(handler: Handler) -> Handler:
     """The handler, after which this node has the definitions it changed, and jobs see to filters and search."""
 
+    @wraps(handler)
     async def changed(request: web.Request) -> web.StreamResponse:
         before = {field.id: field for field in request.app[DEFINITIONS].now.every}
         response = await handler(request)
@@ -74,6 +91,9 @@ def changing(handler: Handler) -> Handler:
     return changed
 
 
+@documented(
+    Operation(body=fields(value=Maybe(ANYTHING)), answers={200: fields(valid=FLAG)}, refusals=(NotValid,)),
+)
 async def validate_value(request: web.Request) -> web.Response:
     """Whether a field takes a value. Raises NotValid."""
     row = await rewriting.row((await RECORDS.found(request))["id"])
@@ -88,6 +108,13 @@ async def validate_value(request: web.Request) -> web.Response:
     return respond({"valid": True})
 
 
+@documented(
+    Operation(
+        body=fields(field_ids={**many(SERIAL), "minItems": 1, "uniqueItems": True}),
+        answers={200: fields(reordered=COUNT)},
+        refusals=(Forbidden,),
+    )
+)
 async def reorder(request: web.Request) -> web.Response:
     """Put the fields of one kind of record in the order of `field_ids`."""
     viewer = request[VIEWER]
@@ -98,10 +125,10 @@ async def reorder(request: web.Request) -> web.Response:
     ids = body.get("field_ids")
     if not isinstance(ids, list) or not ids or not all(type(one) is int for one in ids) or len(set(ids)) < len(ids):
         raise Invalid({"field_ids": ["Must be a list of ids of fields, each once."]})
-    fields = [f for f in request.app[DEFINITIONS].now.every if f.id in set(ids) and f.seen_by(viewer.role)]
-    if missing := [one for one in ids if one not in {f.id for f in fields}]:
+    known = [f for f in request.app[DEFINITIONS].now.every if f.id in set(ids) and f.seen_by(viewer.role)]
+    if missing := [one for one in ids if one not in {f.id for f in known}]:
         raise Invalid({"field_ids": [f"There is no field {missing[0]}."]})
-    if len({f.entity for f in fields}) > 1:
+    if len({f.entity for f in known}) > 1:
         raise Invalid({"field_ids": ["The fields must belong to one kind of record."]})
     async with transaction(context(request)) as connection:
         await connection.execute_query(ORDER, [ids])

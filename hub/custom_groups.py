@@ -14,6 +14,9 @@ from aiohttp import web
 from hub import idempotency, pages
 from hub.definitions import DEFINITIONS
 from hub.errors import Forbidden, NotFound
+from hub.openapi import resources as described
+from hub.openapi.operation import Operation, documented
+from hub.openapi.shapes import Maybe, Named, added, many, page
 from hub.requests import VIEWER, context, parse_object, read_object
 from hub.responses import respond
 from models import database
@@ -47,6 +50,13 @@ ON CONFLICT (group_id, custom_field_id) DO UPDATE SET "order" = excluded."order"
 """
 
 
+SHOWN = Named("CustomFieldGroup", added(described.listed(GROUPS), {FIELDS: many(SERIAL)}))
+_MEMBERS = {FIELDS: Maybe({**many(SERIAL), "uniqueItems": True})}
+INPUT = Named("CustomFieldGroupInput", added(described.body(GROUPS, partial=False), _MEMBERS))
+CHANGES = Named("CustomFieldGroupChanges", added(described.body(GROUPS, partial=True), _MEMBERS))
+
+
+@documented(Operation(answers={200: page(SHOWN)}, parameters=described.parameters(GROUPS), refusals=pages.REFUSALS))
 async def index(request: web.Request) -> web.Response:
     """A part of the groups."""
     given = pages.query(request)
@@ -56,6 +66,7 @@ async def index(request: web.Request) -> web.Response:
     return respond({**body, "results": await _shown(request, body["results"])})
 
 
+@documented(Operation(body=INPUT, answers={201: SHOWN}, refusals=(Forbidden,), idempotent=True))
 async def create(request: web.Request) -> web.Response:
     """A new group; repeatable with an Idempotency-Key."""
     _definer(request)
@@ -75,21 +86,25 @@ async def create(request: web.Request) -> web.Response:
     return await idempotency.once(request, raw, work, permitted)
 
 
+@documented(Operation(answers={200: SHOWN}))
 async def retrieve(request: web.Request) -> web.Response:
     """One group."""
     return respond(await _one(request, _id(request)))
 
 
+@documented(Operation(body=INPUT, answers={200: SHOWN}, refusals=(Forbidden,)))
 async def put(request: web.Request) -> web.Response:
     """Change a group; every required field must be there."""
     return await _change(request, partial=False)
 
 
+@documented(Operation(body=CHANGES, answers={200: SHOWN}, refusals=(Forbidden,)))
 async def patch(request: web.Request) -> web.Response:
     """Change what is named."""
     return await _change(request, partial=True)
 
 
+@documented(Operation(answers={204: None}, refusals=(Forbidden,)))
 async def delete(request: web.Request) -> web.Response:
     """Remove a group; its fields stay."""
     _definer(request)

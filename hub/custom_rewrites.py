@@ -5,7 +5,7 @@ They are done at once for a few thousand records, and by a job for more.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from aiohttp import web
@@ -13,6 +13,9 @@ from aiohttp import web
 from hub import custom_indexes, pages
 from hub.custom_fields import RECORDS
 from hub.errors import Conflict, Forbidden, NotFound
+from hub.openapi import resources as described
+from hub.openapi.operation import Operation, Parameter, documented
+from hub.openapi.shapes import ANYTHING, COUNT, FLAG, TEXT, Maybe, Named, either, fields, many
 from hub.requests import VIEWER, context, only, parse_object, read_object
 from hub.responses import respond
 from models import database, jobs
@@ -22,11 +25,11 @@ from models.database import transaction
 from models.resources.catalogue import RESOURCES
 from models.resources.custom import rewriting
 from models.resources.custom.changes import COLUMN
-from models.resources.custom.defining import RULES, Options
+from models.resources.custom.defining import LABEL, OPTION, RULES, Options
 from models.resources.custom.definition import Definition
 from models.resources.custom.rewriting import AT_ONCE, Rewriting, What
 from models.resources.custom_fields import CUSTOM_FIELDS
-from models.resources.kinds import Flag
+from models.resources.kinds import Choice, Flag, Uuid
 from models.resources.mistakes import Invalid, Mistake
 
 #: The kind of these jobs.
@@ -44,12 +47,34 @@ AND status IN ('pending', 'running', 'failed')
 """
 
 
+#: What would be done.
+LOOK = Named(
+    "RewritingPreview",
+    fields(records=COUNT, lost=COUNT, examples=many(fields(value=ANYTHING, records=COUNT, error=TEXT)), exact=FLAG),
+)
+BEGUN = Named("RewritingJob", fields(job=Uuid()))
+DONE = Named("Rewritten", fields(changed=COUNT, lost=COUNT))
+
+REWRITING = Operation(
+    answers={200: either(LOOK, DONE), 202: BEGUN},
+    parameters=(Parameter(name=PREVIEW, shape=Flag(), about="Whether to look at what would be done, and no more."),),
+    refusals=(Forbidden, Conflict),
+)
+_TYPE = fields(
+    {name: Maybe(described.given(CUSTOM_FIELDS.writable[name])) for name in WITH_TYPE if name != "field_type"},
+    field_type=Choice(FieldType),
+    lose=Maybe(FLAG),
+)
+
+
+@documented(replace(REWRITING, answers={200: LOOK, 202: BEGUN, 204: None}))
 async def delete(request: web.Request) -> web.StreamResponse:
     """Delete a field and the values records have of it; their audit trail keeps them."""
     row = await _row(request, Action.DELETE)
     return await _do(request, Rewriting(what=What.DELETE, before=row, after={}), lose=True)
 
 
+@documented(replace(REWRITING, body=fields({"from": TEXT, "to": OPTION, "label": Maybe(LABEL)})))
 async def rename_option(request: web.Request) -> web.StreamResponse:
     """Give an option another value, in the field and in all records that have it."""
     row = await _row(request, Action.UPDATE)
@@ -66,6 +91,7 @@ async def rename_option(request: web.Request) -> web.StreamResponse:
     return await _do(request, planned, lose=True)
 
 
+@documented(replace(REWRITING, body=_TYPE))
 async def change_type(request: web.Request) -> web.StreamResponse:
     """Give a field another type, with the rules named; values are read again as the new type reads them."""
     row = await _row(request, Action.UPDATE)
@@ -85,12 +111,18 @@ async def change_type(request: web.Request) -> web.StreamResponse:
     return await _do(request, rewriting.changed_type(row, columns), lose=body.get("lose") is True)
 
 
+_CHANGE = described.change(CUSTOM_FIELDS, partial=True)
+_PUT = described.change(CUSTOM_FIELDS, partial=False)
+
+
+@documented(replace(_CHANGE, refusals=(*_CHANGE.refusals, Conflict)))
 async def patch(request: web.Request) -> web.StreamResponse:
     """Change a field, but not so that records keep options it no longer has."""
     await _check_options(request)
     return await RECORDS.patch(request)
 
 
+@documented(replace(_PUT, refusals=(*_PUT.refusals, Conflict)))
 async def put(request: web.Request) -> web.StreamResponse:
     """The same with every required column."""
     await _check_options(request)

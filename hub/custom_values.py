@@ -7,7 +7,7 @@ the times of the record. Whoever may read or change the record and the field may
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import asyncpg
 import orjson
@@ -16,20 +16,25 @@ from aiohttp import web
 from hub import pages
 from hub.custom_fields import entity_of, field_of
 from hub.definitions import DEFINITIONS
-from hub.errors import NotFound, Refusal
+from hub.errors import Forbidden, NotFound, Refusal
 from hub.keys import POOL
+from hub.openapi import shapes
+from hub.openapi.operation import Operation, Parameter, documented
+from hub.openapi.parameters import PAGING, equal_to
+from hub.openapi.shapes import ANYTHING, ERROR, FLAG, OBJECT, TEXT, Maybe, Named, Shape, either, many, nullable, page
 from hub.records import Records
 from hub.requests import VIEWER, only, read_object
 from hub.responses import respond
 from hub.statement import Statement
 from models.access import Viewer
+from models.custom_fields import FieldType
 from models.resources.catalogue import RESOURCES
 from models.resources.conditions import Conditions
 from models.resources.content_types import CONTENT_TYPES, CUSTOMISED, ContentType, Customised
 from models.resources.custom.changes import COLUMN
 from models.resources.custom.definition import REQUIRED, Definition
 from models.resources.custom.definitions import key as message_key
-from models.resources.kinds import SERIAL, Kind
+from models.resources.kinds import SERIAL, Choice, Day, Kind, Moment
 from models.resources.mistakes import Invalid, Mistake
 from models.resources.ordering import Key
 from models.resources.selection import Row
@@ -54,6 +59,8 @@ WORKED_OUT = ("id", "field_label", "field_type", "display_value", "created_at", 
 class Wrong(Refusal):
     """Both model and object_id are required."""
 
+    shape: ClassVar[Shape] = ERROR
+
     @property
     def body(self) -> dict[str, Any]:
         return {"error": str(self) or self.__doc__}
@@ -65,6 +72,49 @@ class NoSuch(Wrong):
     status = 404
 
 
+_COLUMNS: Mapping[str, Shape] = {
+    "value_text": TEXT,
+    "value_number": nullable({"type": ["integer", "string"]}),
+    "value_boolean": nullable(FLAG),
+    "value_date": nullable(Day()),
+    "value_datetime": nullable(Moment()),
+    "value_json": {"description": "A list of options, or the id of a file."},
+}
+VALUE = Named(
+    "CustomFieldValue",
+    shapes.fields(
+        _COLUMNS,
+        id=SERIAL,
+        custom_field=SERIAL,
+        field_label=TEXT,
+        field_type=Choice(FieldType),
+        content_type=Customised(),
+        object_id=SERIAL,
+        display_value=TEXT,
+        created_at=Moment(),
+        updated_at=Moment(),
+    ),
+)
+_MODEL = Customised().schema(given=True)
+_GIVEN: Mapping[str, Maybe] = {
+    "content_type": Maybe(_MODEL),
+    "value": Maybe({"description": "The value, whatever the type of its field."}),
+    **{name: Maybe(ANYTHING) for name in (*COLUMNS, *WORKED_OUT)},
+}
+INPUT = Named("CustomFieldValueInput", shapes.fields(_GIVEN, custom_field=SERIAL, object_id=SERIAL))
+CHANGES = Named("CustomFieldValueChanges", shapes.fields(_GIVEN, custom_field=Maybe(SERIAL), object_id=Maybe(SERIAL)))
+SET = Named(
+    "CustomFieldValuesSet",
+    shapes.fields(
+        updated=many(shapes.fields(field_id=SERIAL, field_name=TEXT, value=ANYTHING)),
+        errors=many(shapes.fields(field_id=either(SERIAL, TEXT), error=TEXT)),
+    ),
+)
+
+
+@documented(
+    Operation(answers={200: page(VALUE)}, parameters=(*equal_to(FILTERS), *PAGING), refusals=pages.REFUSALS),
+)
 async def index(request: web.Request) -> web.Response:
     """A part of the values of records the caller may read, by record and field."""
     viewer = request[VIEWER]
@@ -94,6 +144,7 @@ async def index(request: web.Request) -> web.Response:
     return respond(await pages.part(given).envelope(request.url, listed, show))
 
 
+@documented(Operation(body=INPUT, answers={201: VALUE}, refusals=(Forbidden, NotFound)))
 async def create(request: web.Request) -> web.Response:
     """Give a record a value that it has not."""
     viewer, body = request[VIEWER], await _body(request)
@@ -120,12 +171,14 @@ async def create(request: web.Request) -> web.Response:
     return respond(await _one(request, field, key), status=201)
 
 
+@documented(Operation(answers={200: VALUE}))
 async def retrieve(request: web.Request) -> web.Response:
     """One value."""
     field, key = _named(request)
     return respond(await _one(request, field, key))
 
 
+@documented(Operation(body=CHANGES, answers={200: VALUE}, refusals=(Forbidden,)))
 async def update(request: web.Request) -> web.Response:
     """Change a value."""
     field, key = _named(request)
@@ -141,6 +194,7 @@ async def update(request: web.Request) -> web.Response:
     return respond(await _one(request, field, key))
 
 
+@documented(Operation(answers={204: None}, refusals=(Forbidden,)))
 async def delete(request: web.Request) -> web.Response:
     """Take a value from its record."""
     field, key = _named(request)
@@ -149,6 +203,16 @@ async def delete(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+@documented(
+    Operation(
+        answers={200: many(VALUE)},
+        parameters=(
+            Parameter(name="model", shape=_MODEL, required=True),
+            Parameter(name="object_id", shape=SERIAL, required=True),
+        ),
+        refusals=(Wrong, NoSuch),
+    )
+)
 async def for_object(request: web.Request) -> web.Response:
     """The values of one record."""
     given = pages.query(request)
@@ -157,6 +221,13 @@ async def for_object(request: web.Request) -> web.Response:
     return respond(await _of_record(request, fields, key))
 
 
+@documented(
+    Operation(
+        body=shapes.fields(model=_MODEL, object_id=SERIAL, values={**OBJECT, "description": "Values by field id."}),
+        answers={200: SET},
+        refusals=(Wrong, NoSuch, Forbidden, NotFound),
+    )
+)
 async def bulk_update(request: web.Request) -> web.Response:
     """Set several values of one record; those that are wrong are told and leave the others to be set."""
     body = await read_object(request)
@@ -176,11 +247,19 @@ async def bulk_update(request: web.Request) -> web.Response:
             read = changes[field.name] = field.read(value)
             updated.append({"field_id": field.id, "field_name": field.name, "value": read})
         except Mistake as mistake:
-            errors.append({"field_id": int(name) if name.isdecimal() else name, "error": str(mistake)})
+            errors.append({"field_id": _number(name), "error": str(mistake)})
     if changes:
         entity = fields[0].entity
         await RECORDS[entity].changed(request, key, {COLUMN: changes})
     return respond({"updated": updated, "errors": errors})
+
+
+def _number(text: str) -> int | str:
+    """The id that a text is, or the text if it is none."""
+    try:
+        return SERIAL.read_text(text)
+    except Mistake:
+        return text
 
 
 async def _record(request: web.Request, model: object, object_id: object) -> tuple[list[Definition], int]:

@@ -14,9 +14,11 @@ import asyncpg
 from aiohttp import BodyPartReader, web
 
 from hub.definitions import DEFINITIONS
-from hub.errors import Malformed, NotFound, Refusal, TooLarge
+from hub.errors import Malformed, NotFound, TooLarge, Unavailable
 from hub.keys import POOL, SETTINGS
 from hub.media_types import recognised
+from hub.openapi.operation import Content, Operation, documented
+from hub.openapi.shapes import ANYTHING, COUNT, TEXT, Named, fields
 from hub.requests import VIEWER, context
 from hub.responses import respond
 from models.access import Role, Viewer
@@ -25,6 +27,7 @@ from models.database import Context, change
 from models.resources.catalogue import RESOURCES
 from models.resources.content_types import CUSTOMISED
 from models.resources.custom.changes import COLUMN
+from models.resources.kinds import Moment, Uuid
 from models.resources.mistakes import Invalid
 
 PART = "file"
@@ -59,12 +62,32 @@ DELETE FROM crm_files f WHERE unused_since < now() - interval '1 day' AND NOT ({
 """
 
 
-class Elsewhere(Refusal):
+class Elsewhere(Unavailable):
     """The content of this file cannot be reached from here; try again."""
 
-    status = 503
+
+FILE = Named(
+    "File",
+    fields(
+        id=Uuid(),
+        name=TEXT,
+        size=COUNT,
+        content_type=TEXT,
+        sha256={**TEXT, "pattern": "^[0-9a-f]{64}$"},
+        url=TEXT,
+        created_at=Moment(),
+    ),
+)
+CONTENT = Content("*/*", ANYTHING)
 
 
+@documented(
+    Operation(
+        body=Content("multipart/form-data", fields({PART: {**TEXT, "format": "binary"}})),
+        answers={201: FILE},
+        refusals=(Unavailable,),
+    )
+)
 async def upload(request: web.Request) -> web.Response:
     """Take a file, in a multipart part named `file`."""
     settings, blobs = request.app[SETTINGS], request.app[BLOBS]
@@ -84,6 +107,14 @@ async def upload(request: web.Request) -> web.Response:
         raise TooLarge(most) from None
 
 
+@documented(
+    Operation(
+        # As a file is answered to Range, If-None-Match, If-Match and their kin.
+        answers={200: CONTENT, 206: CONTENT, 304: None, 412: None, 416: None},
+        path={"id": Uuid()},
+        refusals=(Elsewhere, Unavailable),
+    )
+)
 async def download(request: web.Request) -> web.StreamResponse:
     """The content of a file, to be saved, never shown by the browser itself."""
     row = await _readable(request)
@@ -100,6 +131,7 @@ async def download(request: web.Request) -> web.StreamResponse:
     return web.FileResponse(blobs.path(row["sha256"]), headers=headers, chunk_size=CHUNK)
 
 
+@documented(Operation(answers={200: FILE}, path={"id": Uuid()}))
 async def info(request: web.Request) -> web.Response:
     """What a file is."""
     return respond(_shown(await _readable(request)))

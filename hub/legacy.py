@@ -131,7 +131,13 @@ _STAGE = fields(
 )
 
 
-@documented(Operation(answers={200: by_word(Stage, _STAGE)}, parameters=described.narrowing(OPPORTUNITIES)))
+@documented(
+    Operation(
+        answers={200: by_word(Stage, _STAGE)},
+        parameters=described.narrowing(OPPORTUNITIES),
+        refusals=described.narrowing_refusals(OPPORTUNITIES),
+    )
+)
 async def pipeline(request: web.Request) -> web.Response:
     """Deals by stage: how many, worth what, and the newest of them."""
     conditions = await opportunities.RECORDS.narrowed(request)
@@ -167,6 +173,7 @@ async def pipeline(request: web.Request) -> web.Response:
             )
         },
         parameters=described.narrowing(TASKS),
+        refusals=described.narrowing_refusals(TASKS),
     )
 )
 async def dashboard(request: web.Request) -> web.Response:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from aiohttp import web
 from yarl import URL
 
-from hub.errors import NotFound
+from hub.errors import NotFound, Refusal
 from models.resources.kinds import Choice, Integer
 from models.resources.mistakes import Invalid, Mistake
 from models.resources.ordering import Order
@@ -29,7 +29,7 @@ PAGE, PAGE_SIZE, CURSOR, COUNT = "page", "page_size", "cursor", "count"
 PAGING = (PAGE, PAGE_SIZE, CURSOR, COUNT)
 
 #: What a list may refuse: a page that is not there.
-REFUSALS = (NotFound,)
+REFUSALS: tuple[type[Refusal], ...] = (NotFound,)
 
 
 class Count(StrEnum):

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from hub.errors import Handler
 from hub.openapi.operation import Operation, documented
-from hub.openapi.resources import narrowing
+from hub.openapi.resources import narrowing, narrowing_refusals
 from hub.openapi.shapes import COUNT, Shape, by_name, fields
 from hub.records import Records
 from hub.requests import VIEWER
@@ -53,7 +53,11 @@ SHAPES: Mapping[Counted, Schema] = {
 def handler(records: Records, counted: Counted) -> Handler:
     """The handler that answers some numbers over a resource's list, with the filters of the list."""
 
-    @documented(Operation(answers={200: SHAPES[counted]}, parameters=narrowing(records.resource)))
+    refusals = narrowing_refusals(records.resource)
+
+    @documented(
+        Operation(answers={200: SHAPES[counted]}, parameters=narrowing(records.resource), refusals=refusals),
+    )
     async def statistics(request: web.Request) -> web.StreamResponse:
         """Numbers over the list, narrowed as the list can be."""
         return respond(await counted(await records.narrowed(request), request[VIEWER]))

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from hub import pages
-from hub.errors import ChangedMeanwhile, Forbidden
+from hub.errors import ChangedMeanwhile, Conflict, Forbidden, Refusal
 from hub.etags import IF_MATCH, IF_NONE_MATCH
 from hub.openapi.operation import Operation, Parameter
 from hub.openapi.parameters import PAGING, compared, equal_to, ordering
@@ -155,6 +155,11 @@ def narrowing(resource: Resource) -> tuple[Parameter, ...]:
     return (Parameter(name=FILTER, about=_FILTER), *search, *filters, *presets, ordering(orders(resource)))
 
 
+def narrowing_refusals(resource: Resource) -> tuple[type[Refusal], ...]:
+    """What narrowing its list may refuse: a custom field whose index is not there yet."""
+    return (Conflict,) if resource.customised else ()
+
+
 _SEARCH = "Words, each of which begins a word of the record. The best come first, unless an ordering is given."
 _FILTER = (
     "A tree in JSON, of the names below and of `and`, `or` and `not`:"
@@ -166,7 +171,8 @@ _FILTER = (
 def index(resource: Resource) -> Operation:
     """The list of a resource."""
     answer = Named(f"{name_of(resource)}List", page(listed(resource)))
-    return Operation(answers={200: answer}, parameters=parameters(resource), refusals=pages.REFUSALS)
+    refusals = (*pages.REFUSALS, *narrowing_refusals(resource))
+    return Operation(answers={200: answer}, parameters=parameters(resource), refusals=refusals)
 
 
 def create(resource: Resource) -> Operation:

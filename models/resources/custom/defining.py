@@ -13,7 +13,7 @@ from models.custom_fields import FieldType
 from models.resources.custom.definition import Definition
 from models.resources.custom.patterns import compiled
 from models.resources.custom.types import FORMS, LONGEST, Form, Rule
-from models.resources.kinds import Schema, Tags, Text
+from models.resources.kinds import STORABLE, Schema, Tags, Text
 from models.resources.mistakes import Invalid, Mistake
 
 MOST_OPTIONS = 1_000
@@ -27,6 +27,13 @@ RULES: Mapping[str, tuple[Rule, object]] = {
     "regex_pattern": (Rule.PATTERN, ""),
     "options": (Rule.OPTIONS, []),
 }
+
+
+#: In a schema: what can name a field.
+IDENTIFIER = r"^[a-z](_?[a-z0-9]){0,99}$"
+#: An option's value and label as they are given.
+OPTION: Schema = {"type": "string", "maxLength": LONGEST, "pattern": r"^[^\x00,]*[^\x00,\s][^\x00,]*$"}
+LABEL: Schema = {"type": "string", "maxLength": LONGEST, "pattern": STORABLE}
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,9 @@ class Name(Text):
 
     def read_text(self, text: str) -> str:
         return self.read(text)
+
+    def schema(self, *, given: bool) -> Schema:
+        return {"type": "string", "maxLength": 100, "pattern": IDENTIFIER}
 
 
 @dataclass(frozen=True)
@@ -67,14 +77,13 @@ class Options:
         return self.read(text.split(","))
 
     def schema(self, *, given: bool) -> Schema:
-        text: Schema = {"type": "string", "maxLength": LONGEST}
         option: Schema = {
             "type": "object",
-            "properties": {"value": text, "label": text},
+            "properties": {"value": OPTION, "label": LABEL},
             "required": ["value"] if given else ["value", "label"],
             "additionalProperties": False,
         }
-        return {"type": "array", "maxItems": MOST_OPTIONS, "items": {"anyOf": [text, option]} if given else option}
+        return {"type": "array", "maxItems": MOST_OPTIONS, "items": {"anyOf": [OPTION, option]} if given else option}
 
     def _option(self, given: object) -> dict[str, str]:
         option = {"value": given, "label": given} if isinstance(given, str) else given
@@ -100,6 +109,9 @@ class Roles(Tags):
 
     def read_text(self, text: str) -> list[str]:
         return self.read(text.split(","))
+
+    def schema(self, *, given: bool) -> Schema:
+        return {"type": "array", "items": {"type": "string", "enum": list(map(str, Role))}}
 
 
 def consistent(row: Mapping[str, Any]) -> Definition:

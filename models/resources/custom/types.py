@@ -27,6 +27,10 @@ LONGEST, LONGEST_AREA = 1_000, 100_000
 MOST_CHOSEN = 1_000
 
 
+#: In a schema: a telephone number, or nothing.
+TELEPHONE = r"^(\+?[0-9 ()./-]*([0-9][ ()./-]*){3}((x|ext\.?) ?[0-9]{1,8})?)?$"
+
+
 class Rule(Flag):
     """What a type's values can be held to."""
 
@@ -52,6 +56,9 @@ class Phone(Text):
             raise Mistake("Enter a valid telephone number, such as +49 30 1234567.")
         return text
 
+    def schema(self, *, given: bool) -> Schema:
+        return super().schema(given=given) | ({"pattern": TELEPHONE} if given else {})
+
 
 @dataclass(frozen=True)
 class Upload:
@@ -71,7 +78,9 @@ class Upload:
             raise Mistake("Must be the id of an uploaded file.") from None
 
     def schema(self, *, given: bool) -> Schema:
-        return {"type": "string", "format": "uuid"}
+        id: Schema = {"type": "string", "format": "uuid"}
+        held: Schema = {"type": "object", "properties": {"id": id}, "required": ["id"]}
+        return {"anyOf": [id, held]} if given else id
 
 
 def _same(value: Any) -> Any:
