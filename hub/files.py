@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import BadHttpMessage
 
 from hub.definitions import DEFINITIONS
 from hub.errors import Malformed, NotFound, TooLarge, Unavailable
@@ -83,7 +84,7 @@ CONTENT = Content("*/*", ANYTHING)
 
 @documented(
     Operation(
-        body=Content("multipart/form-data", fields({PART: {**TEXT, "format": "binary"}})),
+        body=Content("multipart/form-data", fields({PART: {**TEXT, "format": "binary", "minLength": 1}})),
         answers={201: FILE},
         refusals=(Unavailable,),
     )
@@ -157,7 +158,7 @@ async def _part(request: web.Request) -> BodyPartReader:
         raise wanted
     try:
         part = await (await request.multipart()).next()
-    except ValueError:
+    except (ValueError, BadHttpMessage):
         raise Malformed("The body is not valid multipart/form-data.") from None
     if not isinstance(part, BodyPartReader) or part.name != PART or not part.filename:
         raise wanted

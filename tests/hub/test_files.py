@@ -87,8 +87,9 @@ async def test_what_is_refused_leaves_nothing(rest: Rest, tmp_path: Path) -> Non
     }
     large = await upload(rep, PDF + b"x" * 1024 * 1024)
     assert (large.status, large.body) == (413, {"detail": "The body may have at most 1,048,576 bytes."})
-    odd = await rep.call("POST", FILES, b"nonsense", headers={"Content-Type": "multipart/form-data; boundary=x"})
-    assert odd.status == 400
+    for odd in (b"nonsense", b"--x\r\nNone--x--"):
+        answer = await rep.call("POST", FILES, odd, headers={"Content-Type": "multipart/form-data; boundary=x"})
+        assert answer.status == 400
     assert _blobs(rest, tmp_path) == []
     assert await rest.pool.fetchval("SELECT count(*) FROM crm_files") == 0
     assert (await upload(rest.nobody, PDF)).status == 401
