@@ -36,8 +36,8 @@ from models.resources.searching import SEARCH
 #: A change of what the caller has seen, and of nothing else.
 MATCHING = Parameter(name=IF_MATCH, place="header", about="The ETag the record must have: 412 if it has another.")
 
-#: In a schema: a text that is not blank.
-NOT_BLANK = r"^[^\x00]*[^\x00\s][^\x00]*$"
+#: In a schema: a text that is not blank; some control characters are blank to us that are none to `\s`.
+NOT_BLANK = r"^[^\x00]*[^\x00\s\x1c-\x1f\x85][^\x00]*$"
 
 
 #: Values of custom fields, whatever is defined.

@@ -32,7 +32,7 @@ RULES: Mapping[str, tuple[Rule, object]] = {
 #: In a schema: what can name a field.
 IDENTIFIER = r"^[a-z](_?[a-z0-9]){0,99}$"
 #: An option's value and label as they are given.
-OPTION: Schema = {"type": "string", "maxLength": LONGEST, "pattern": r"^[^\x00,]*[^\x00,\s][^\x00,]*$"}
+OPTION: Schema = {"type": "string", "maxLength": LONGEST, "pattern": r"^[^\x00,]*[^\x00,\s\x1c-\x1f\x85][^\x00,]*$"}
 LABEL: Schema = {"type": "string", "maxLength": LONGEST, "pattern": STORABLE}
 
 
