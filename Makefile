@@ -10,7 +10,7 @@ run: .venv/installed
 
 # Two processes: much of the time a test waits.
 test: .venv/installed
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/installed
 	$(BIN)/ruff format --check .
@@ -22,7 +22,7 @@ bench: .venv/installed
 
 # The fault proofs at full size, with seeds nobody has seen.
 soak: .venv/installed
-	$(BIN)/pytest -n 2 --dist loadfile --soak --timeout 3600 tests
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --soak --timeout 3600 tests
 
 .venv/installed: requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
