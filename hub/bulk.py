@@ -20,6 +20,7 @@ from models.access import may
 from models.database import transaction
 from models.resources import bulk
 from models.resources.bulk import Bulk, Result
+from models.resources.custom.changes import COLUMN
 from models.resources.jobs import JOBS
 from models.resources.kinds import SERIAL, Choice, Schema
 from models.resources.mistakes import Invalid
@@ -53,7 +54,9 @@ def ids_of(resource: Resource) -> Schema:
 
 def changes_of(resource: Resource) -> Schema:
     """What to store in each."""
-    return {**described.body(resource, partial=True).schema, "minProperties": 1}
+    of = described.body(resource, partial=True).schema
+    settable = {name: shape for name, shape in of["properties"].items() if name != COLUMN}
+    return {**of, "properties": settable, "minProperties": 1}
 
 
 OUTCOME = Named(

@@ -16,17 +16,24 @@ from aiohttp import web
 
 from hub import custom_indexes, pages
 from hub.definitions import DEFINITIONS
-from hub.errors import Forbidden, Unavailable
+from hub.errors import Declined, Forbidden, Unavailable
 from hub.keys import POOL
+from hub.one_shot_import import named
+from hub.openapi.imports import TYPE
+from hub.openapi.operation import Content, Operation, Parameter, documented
+from hub.openapi.parameters import ordering
+from hub.openapi.shapes import BYTES, TEXT
 from hub.requests import VIEWER, context
-from hub.responses import respond
 from models.access import Action, may
 from models.database import transaction
 from models.imports import plan, written
 from models.imports.sheets import Workbook
 from models.resources.custom import filtering
+from models.resources.filters import FILTER
 from models.resources.mistakes import Invalid, NotReady
+from models.resources.ordering import orders
 from models.resources.resource import Resource
+from models.resources.searching import SEARCH
 from models.resources.wanted import ORDERING, Wanted
 from models.uploads import Export
 
@@ -43,6 +50,25 @@ PATIENCE = 60.0
 #: Rows of a spreadsheet that are packed at once.
 ROWS = 500
 
+_RESOURCES = plan.TYPES.values()
+_STORED = dict.fromkeys(name for resource in _RESOURCES for name in resource.stored)
+OPERATION = Operation(
+    path={"type": TYPE},
+    parameters=(
+        Parameter(
+            name=FIELDS,
+            shape={"type": "array", "items": {**TEXT, "enum": [*_STORED]}},
+            about="The fields to export, of those that the type has. Left out: the usual ones.",
+        ),
+        Parameter(name=FORMAT, shape={**TEXT, "enum": [*TYPES]}),
+        Parameter(name=FILTER, about="And whatever else narrows the list of the type."),
+        Parameter(name=SEARCH),
+        ordering(dict.fromkeys(name for resource in _RESOURCES for name in orders(resource))),
+    ),
+    answers={200: (Content(TYPES["csv"]), Content(TYPES["xlsx"], BYTES))},
+    refusals=(Forbidden, Declined),
+)
+
 RUNNING = web.AppKey("exports", asyncio.Semaphore)
 
 
@@ -51,12 +77,10 @@ def add(app: web.Application) -> None:
     app[RUNNING] = asyncio.Semaphore(MOST)
 
 
+@documented(OPERATION)
 async def export(request: web.Request) -> web.StreamResponse:
     """The records of a list as CSV or XLSX, all pages of it, in the fields named or the usual ones."""
-    kind = request.match_info["type"]
-    if kind not in plan.TYPES:
-        return respond({"error": f"Unsupported type: {kind[:50]}. Supported: {', '.join(plan.TYPES)}."}, status=400)
-    resource, viewer = plan.TYPES[kind], request[VIEWER]
+    resource, viewer = named(request), request[VIEWER]
     if not may(viewer, Action.READ, resource.entity, None):
         raise Forbidden
     given = pages.query(request)
@@ -75,8 +99,8 @@ async def export(request: web.Request) -> web.StreamResponse:
     if request.app[RUNNING].locked():
         raise Unavailable
     async with request.app[RUNNING], request.app[POOL].acquire() as connection:
-        await _noted(request, kind, form, asked, names)
-        response = _response(kind, form)
+        await _noted(request, resource.path, form, asked, names)
+        response = _response(resource.path, form)
         await response.prepare(request)
         if form == "csv":
             await _csv(connection, sql, values, response)

@@ -1,4 +1,4 @@
-"""Imports under /api/v1/imports/ and, in one request, /api/v1/import/{type}/.
+"""Imports under /api/v1/imports/, step by step.
 
 A file is uploaded and looked at; its mapping is proposed and may be changed; a dry run says what would become of its
 rows; a run is a job that writes them; an undo is a job that takes them back.
@@ -6,11 +6,10 @@ rows; a run is a job that writes them; an undo is a job that takes them back.
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 from collections.abc import Mapping
-from time import monotonic
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -20,8 +19,13 @@ from aiohttp import web
 from hub import idempotency
 from hub.errors import Conflict, Forbidden
 from hub.keys import POOL
+from hub.openapi.imports import CHANGES, IMPORT, TYPE
+from hub.openapi.imports import upload as upload_of
+from hub.openapi.operation import Content, Operation, documented
+from hub.openapi.resources import detailed
+from hub.openapi.shapes import fields
 from hub.records import Records
-from hub.requests import VIEWER, context, only, read_object
+from hub.requests import VIEWER, context, no_body, only, read_object
 from hub.responses import respond
 from hub.uploads import Upload, looked_at_again, received
 from models import database, jobs
@@ -36,11 +40,6 @@ from models.resources.resource import Resource
 from models.resources.selection import Row
 
 RECORDS = Records(IMPORTS)
-
-#: Seconds an import in one request waits for its job; the web client gives up after ten.
-WAIT = 8.0
-#: Bad rows that are listed.
-MOST_ERRORS = 100
 
 NOT_RECEIVED = "This file has not been received yet."
 
@@ -60,23 +59,23 @@ SELECT n, cells, coalesce(errors, refused) AS errors FROM import_rows
 WHERE import_id = $1 AND (errors IS NOT NULL OR refused IS NOT NULL) ORDER BY n
 """
 
-#: The columns of an empty file to fill in, as the original gave them.
-HEADERS = {
-    "leads": "first_name,last_name,email,phone,company_name,job_title,lead_source,status,priority",
-    "contacts": "first_name,last_name,email,phone,mobile,company_name,job_title,contact_type",
-    "opportunities": "name,company_name,amount,stage,probability,expected_close_date",
-    "tasks": "title,description,task_type,priority,status,due_date",
-}
+#: What can be asked of one import.
+OF_ONE = Operation(answers={200: IMPORT}, path={"id": IMPORTS.key})
+BEGINNING = replace(
+    OF_ONE, body=fields(), bodiless=True, answers={202: detailed(JOBS)}, refusals=(Conflict,), idempotent=True
+)
 
 
+@documented(Operation(body=upload_of(type=TYPE), answers={201: IMPORT}, refusals=(Forbidden,), idempotent=True))
 async def upload(request: web.Request) -> web.Response:
     """A new file: what it seems to be, and a mapping by the names of its columns. Repeatable with a key."""
     async with received(request) as given:
 
         async def work() -> idempotency.Answer:
-            resource = _resource(request, given.fields.pop("type", ""))
-            await _kept(request, given, resource)
-            return idempotency.Answer(status=201, body=await _shown(request, await _row(given.id)))
+            resource = _typed(given.fields.pop("type", ""))
+            allow(request, resource)
+            await keep(request, given, resource)
+            return idempotency.Answer(status=201, body=await _shown(request, await row(given.id)))
 
         async def permitted(answer: dict[str, Any]) -> bool:
             return await IMPORTS.readable(UUID(answer["id"]), request[VIEWER])
@@ -87,11 +86,13 @@ async def upload(request: web.Request) -> web.Response:
     return response
 
 
+@documented(OF_ONE)
 async def retrieve(request: web.Request) -> web.Response:
     """One import: its file, mapping and choices, what is wrong with them, and its first rows as they would be read."""
     return respond(await _shown(request, await RECORDS.found(request)))
 
 
+@documented(replace(OF_ONE, body=CHANGES, refusals=(Conflict,)))
 async def change(request: web.Request) -> web.Response:
     """Another mapping or other options; what is wrong with them is said among the problems."""
     row = await RECORDS.found(request)
@@ -117,6 +118,7 @@ async def change(request: web.Request) -> web.Response:
     return await retrieve(request)
 
 
+@documented(replace(OF_ONE, answers={204: None}, refusals=(Conflict,)))
 async def delete(request: web.Request) -> web.Response:
     """Remove a file, its rows and its errors; what was imported stays and can no longer be undone."""
     row = await RECORDS.found(request)
@@ -126,21 +128,25 @@ async def delete(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+@documented(BEGINNING)
 async def dry_run(request: web.Request) -> web.Response:
     """Begin to check every row, writing nothing."""
     return await _begin(request, "import", write=False)
 
 
+@documented(BEGINNING)
 async def run(request: web.Request) -> web.Response:
     """Begin to write the rows as records."""
     return await _begin(request, "import", write=True)
 
 
+@documented(BEGINNING)
 async def undo(request: web.Request) -> web.Response:
     """Begin to take back what was written."""
     return await _begin(request, "import_undo")
 
 
+@documented(replace(OF_ONE, answers={200: Content("text/csv")}, refusals=(Conflict,)))
 async def errors(request: web.Request) -> web.StreamResponse:
     """The rows that were not taken, as CSV: row, error, and their cells under the names of the columns."""
     row = await RECORDS.found(request)
@@ -156,7 +162,7 @@ async def errors(request: web.Request) -> web.StreamResponse:
     async with request.app[POOL].acquire() as connection, connection.transaction():
         async for bad in connection.cursor(BAD_ROWS, row["id"], prefetch=500):
             original = (cells.plain(cell) if escaped_already else cell for cell in bad["cells"])
-            writer.writerow([bad["n"], _sentence(bad["errors"]), *map(cells.escaped, original)])
+            writer.writerow([bad["n"], sentence(bad["errors"]), *map(cells.escaped, original)])
             if text.tell() > 64 * 1024:
                 await response.write(text.getvalue().encode())
                 text.seek(0)
@@ -166,66 +172,40 @@ async def errors(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def header(request: web.Request) -> web.Response:
-    """The first line of a file to fill in."""
-    kind = request.match_info["type"]
-    if kind not in HEADERS:
-        return _unknown(kind)
-    disposition = f'attachment; filename="{kind}_import.csv"'
-    return web.Response(
-        text=HEADERS[kind] + "\r\n", content_type="text/csv", headers={"Content-Disposition": disposition}
-    )
-
-
-async def at_once(request: web.Request) -> web.Response:
-    """Upload and run in one request: waits a while for the job, and else answers 202 with it."""
-    kind = request.match_info["type"]
-    if kind not in plan.TYPES:
-        return _unknown(kind)
-    async with received(request) as given:
-        resource = _resource(request, kind)
-        mapped = await _kept(request, given, resource)
-        plan.table(kind, given.detected, _options(given), mapped)
-        async with transaction(context(request)):
-            job = await _start(request, given.id, "import", {"write": True})
-    return await _answer(request, given.id, job)
-
-
-def _unknown(kind: str) -> web.Response:
-    return respond({"error": f"Unsupported type: {kind[:50]}. Supported: {', '.join(plan.TYPES)}."}, status=400)
-
-
-def _resource(request: web.Request, kind: str) -> Resource:
-    """The resource of that name, of which the viewer may make records. Raises Invalid and Forbidden."""
+def _typed(kind: str) -> Resource:
     if kind not in plan.TYPES:
         raise Invalid({"type": [f"Must be one of {', '.join(plan.TYPES)}."]})
-    if not may(request[VIEWER], Action.CREATE, plan.TYPES[kind].entity, None):
-        raise Forbidden
     return plan.TYPES[kind]
 
 
-def _options(given: Upload) -> dict[str, Any]:
+def allow(request: web.Request, resource: Resource) -> None:
+    """Raise Forbidden unless the viewer may make records of a resource."""
+    if not may(request[VIEWER], Action.CREATE, resource.entity, None):
+        raise Forbidden
+
+
+def options(given: Upload) -> dict[str, Any]:
+    """What was chosen in the fields of a body. Raises Invalid."""
     return plan.options({name: text for name, text in given.fields.items() if name != "mapping"})
 
 
-async def _kept(request: web.Request, given: Upload, resource: Resource) -> dict[str, Any]:
+async def keep(request: web.Request, given: Upload, resource: Resource) -> dict[str, Any]:
     """Note what was uploaded, and what is to be done with it; the mapping given or proposed. Raises Invalid."""
-    options = _options(given)
-    if plan.FORM.keys() & options.keys():
-        form = plan.form(given.detected, options)
+    chosen = options(given)
+    if plan.FORM.keys() & chosen.keys():
+        form = plan.form(given.detected, chosen)
         given.detected = await looked_at_again(request.app[POOL], given.id, given.detected, form)
     try:
-        mapped = orjson.loads(given.fields.get("mapping") or "null")
+        mapped: dict[str, Any] = orjson.loads(given.fields.get("mapping") or "null")
     except orjson.JSONDecodeError:
         raise Invalid({"mapping": ["Is not valid JSON."]}) from None
     if mapped:
-        plan.table(resource.path, given.detected, options, mapped)
+        plan.table(resource.path, given.detected, chosen, mapped)
     else:
-        mapped = plan.proposed(resource, given.detected["columns"], options)
-    chosen: dict[str, Any] = mapped
-    values = (orjson.dumps(value).decode() for value in (given.detected, options, chosen))
+        mapped = plan.proposed(resource, given.detected["columns"], chosen)
+    values = (orjson.dumps(value).decode() for value in (given.detected, chosen, mapped))
     await database.execute(KEEP, [given.id, resource.path, given.name, given.size, *values])
-    return chosen
+    return mapped
 
 
 def _fits(kind: str, detected: Mapping[str, Any], options: Mapping[str, Any], mapped: Mapping[str, Any]) -> bool:
@@ -236,10 +216,11 @@ def _fits(kind: str, detected: Mapping[str, Any], options: Mapping[str, Any], ma
     return True
 
 
-async def _row(id: UUID) -> Row:
-    row = await IMPORTS.detailed.one(id)
-    assert row is not None
-    return row
+async def row(id: UUID) -> Row:
+    """An import that is there, in detail."""
+    found = await IMPORTS.detailed.one(id)
+    assert found is not None
+    return found
 
 
 async def _held(id: UUID) -> Row:
@@ -264,7 +245,7 @@ def _json(value: Any) -> Any:
 
 async def _begin(request: web.Request, kind: str, **parameters: Any) -> web.Response:
     row = await RECORDS.found(request)
-    raw = await request.read()
+    raw = await no_body(request)
 
     async def work() -> idempotency.Answer:
         async with transaction(context(request)):
@@ -275,8 +256,8 @@ async def _begin(request: web.Request, kind: str, **parameters: Any) -> web.Resp
                 plan.table(held["type"], held["detected"], held["options"], held["mapping"])
             elif held["run"] is None:
                 raise Conflict("This import was not run, or undone already.")
-            job = await _start(request, row["id"], kind, parameters)
-        return idempotency.Answer(status=202, body=await _job(request, job))
+            job = await start(request, row["id"], kind, parameters)
+        return idempotency.Answer(status=202, body=await shown_job(request, job))
 
     async def permitted(answer: dict[str, Any]) -> bool:
         return await JOBS.readable(UUID(answer["id"]), request[VIEWER])
@@ -284,7 +265,8 @@ async def _begin(request: web.Request, kind: str, **parameters: Any) -> web.Resp
     return await idempotency.once(request, raw, work, permitted)
 
 
-async def _start(request: web.Request, id: UUID, kind: str, parameters: Mapping[str, Any]) -> UUID:
+async def start(request: web.Request, id: UUID, kind: str, parameters: Mapping[str, Any]) -> UUID:
+    """Begin a job on an import; the job's id."""
     (count,) = await database.execute(COUNTS, [id])
     entity = plan.TYPES[count["type"]].entity
     total = count["changes"] if kind == "import_undo" else 2 * count["lines"]
@@ -294,7 +276,8 @@ async def _start(request: web.Request, id: UUID, kind: str, parameters: Mapping[
     return job
 
 
-async def _job(request: web.Request, id: UUID) -> dict[str, Any]:
+async def shown_job(request: web.Request, id: UUID) -> dict[str, Any]:
+    """A job as it is now."""
     row = await JOBS.detailed.one(id)
     assert row is not None
     return JOBS.show(row, request[VIEWER], listed=False)
@@ -303,7 +286,7 @@ async def _job(request: web.Request, id: UUID) -> dict[str, Any]:
 async def _shown(request: web.Request, row: Row) -> dict[str, Any]:
     """An import with its job, what is wrong with it, and its first rows as they would be read."""
     shown = IMPORTS.show(row, request[VIEWER], listed=False)
-    shown["job_detail"] = await _job(request, row["job"]) if row["job"] else None
+    shown["job_detail"] = await shown_job(request, row["job"]) if row["job"] else None
     if not row["detected"]:
         return {**shown, "problems": {"file": [NOT_RECEIVED]}, "preview": []}
     problems: dict[str, list[str]] = {}
@@ -318,42 +301,6 @@ async def _shown(request: web.Request, row: Row) -> dict[str, Any]:
     return {**shown, "problems": problems, "preview": preview}
 
 
-async def _answer(request: web.Request, id: UUID, job: UUID) -> web.Response:
-    """What the original answered, once the job is over; before that, the job."""
-    until = monotonic() + WAIT
-    while (shown := await _job(request, job))["status"] not in OVER:
-        if monotonic() > until:
-            return respond({"import": id, "job": shown}, status=202)
-        await asyncio.sleep(0.05)
-    result = shown["result"]
-    rows = await request.app[POOL].fetch(f"{BAD_ROWS} LIMIT {MOST_ERRORS}", id)
-    columns = (await _row(id))["detected"]["columns"]
-    details = [
-        {
-            "row": row["n"],
-            "error": _sentence(row["errors"]),
-            "data": dict(zip(columns, row["cells"], strict=False)),
-        }
-        for row in rows
-    ]
-    imported = result.get("created", 0) + result.get("updated", 0) + result.get("unchanged", 0)
-    done = shown["status"] == JobStatus.COMPLETED
-    strict = not (await _row(id))["options"].get("skip_errors", True)
-    return respond(
-        {
-            "success": done and not (strict and result["errors"]),
-            "imported": imported,
-            "errors": result.get("errors", shown["failed"]),
-            "error_details": details,
-            **({} if done else {"error": shown["error"] or "The job was cancelled."}),
-            "result": result,
-            "import": id,
-            "job": job,
-        },
-        status=200 if done else 400,
-    )
-
-
-def _sentence(errors: str) -> str:
+def sentence(errors: str) -> str:
     """What is wrong with a row, in one line."""
     return "; ".join(f"{name}: {text}" for name, text in orjson.loads(errors).items())

@@ -30,6 +30,7 @@ from hub import (
     jobs,
     leads,
     legacy,
+    one_shot_import,
     opportunities,
     page,
     passwords,
@@ -96,6 +97,7 @@ def records(resource: Resource, name: str, counted: Counted) -> Iterator[Route]:
     yield Route("GET", every, handlers.index, SIGNED_IN)
     yield Route("POST", every, handlers.create, SIGNED_IN)
     yield Route("POST", f"{every}bulk_update/", bulk.handler(resource), SIGNED_IN)
+    yield Route("POST", f"{every}import/", one_shot_import.handler(resource), BY_FILE)
     yield Route("GET", f"{every}{name}/", statistics.handler(handlers, counted), SIGNED_IN)
     yield Route("GET", one, handlers.retrieve, SIGNED_IN)
     yield Route("PUT", one, handlers.put, SIGNED_IN)
@@ -219,9 +221,8 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/v1/imports/{id}/run/", imports.run, SIGNED_IN),
     Route("POST", "/api/v1/imports/{id}/undo/", imports.undo, SIGNED_IN),
     Route("GET", "/api/v1/imports/{id}/errors.csv", imports.errors, BY_FILE),
-    Route("GET", "/api/v1/import/{type}/", imports.header, SIGNED_IN),
-    Route("POST", "/api/v1/import/{type}/", imports.at_once, BY_FILE),
-    Route("POST", "/api/v1/{type:leads|contacts|opportunities|tasks}/import/", imports.at_once, BY_FILE),
+    Route("GET", "/api/v1/import/{type}/", one_shot_import.header, SIGNED_IN),
+    Route("POST", "/api/v1/import/{type}/", one_shot_import.at_once, BY_FILE),
     Route("GET", "/api/v1/export/{type}/", exports.export, BY_FILE),
     # live
     Route("POST", "/api/v1/publish/", publish.publish, PUBLISHERS),

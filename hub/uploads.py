@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import BadHttpMessage
 
 from hub.errors import TooLarge
 from hub.keys import POOL, SETTINGS
@@ -76,7 +77,7 @@ async def _receive(request: web.Request, upload: Upload) -> None:
                 upload.fields[part.name] = (await _field(part)).decode()
             if len(upload.fields) > MOST_FIELDS:
                 raise Invalid({FILE: [f"At most {MOST_FIELDS} fields are read."]})
-    except (ValueError, AssertionError, UnicodeDecodeError) as error:
+    except (ValueError, AssertionError, BadHttpMessage) as error:
         raise Invalid({FILE: ["The body is not multipart/form-data that can be read."]}) from error
     if not upload.size:
         raise Invalid({FILE: ["Give a file that is not empty."]})

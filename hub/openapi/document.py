@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 from hub.errors import Handler
 from hub.openapi import refusals
-from hub.openapi.operation import Content, Key, Operation, Parameter, UndocumentedError, operation_of
+from hub.openapi.operation import Answer, Content, Key, Operation, Parameter, UndocumentedError, operation_of
 from hub.openapi.shapes import Named, Shape, definitions, schema
 from hub.requests import Who
 from hub.version import VERSION
-from models.resources.kinds import SERIAL, Kind, Schema, Text
+from models.resources.kinds import SERIAL, Schema, Text
 
 #: The last word of an operation's id, by method; the original API's clients know them so.
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "partial_update", "DELETE": "destroy", "OPTIONS": "options"}
@@ -147,7 +147,7 @@ def _operation(route: Route) -> dict[str, Any]:
 def _lists(told: Operation) -> bool:
     """Whether the answer is a list, as a page or whole."""
     answer = told.answers.get(200)
-    if answer is None or isinstance(answer, Content):
+    if answer is None or isinstance(answer, Content | tuple):
         return False
     of = schema(answer)
     inner = of if isinstance(of, dict) else of.schema
@@ -161,12 +161,12 @@ def _about(more: str, who: Who, told: Operation) -> str:
 
 def _in_path(path: str, told: Operation) -> Sequence[Parameter]:
     return [
-        Parameter(name=name, shape=_kind(name, pattern, told).schema(given=True), place="path", required=True)
+        Parameter(name=name, shape=_place(name, pattern, told), place="path", required=True)
         for name, pattern in PLACE.findall(path)
     ]
 
 
-def _kind(name: str, pattern: str, told: Operation) -> Kind:
+def _place(name: str, pattern: str, told: Operation) -> Shape:
     if name in told.path:
         return told.path[name]
     return SERIAL if pattern == "[0-9]+" else Text()
@@ -184,11 +184,17 @@ def _body(told: Operation) -> dict[str, Any]:
     return {"required": not told.bodiless, "content": {body.type: {"schema": schema(body.shape)}}}
 
 
-def _answer(of: Shape | Content | None) -> dict[str, Any]:
-    if of is None:
-        return {"description": "There is no body."}
-    content = of if isinstance(of, Content) else Content("application/json", of)
-    return {"description": "The answer.", "content": {content.type: {"schema": schema(content.shape)}}}
+def _answer(of: Answer) -> dict[str, Any]:
+    match of:
+        case None:
+            return {"description": "There is no body."}
+        case Content():
+            contents: tuple[Content, ...] = (of,)
+        case tuple():
+            contents = of
+        case _:
+            contents = (Content("application/json", of),)
+    return {"description": "The answer.", "content": {one.type: {"schema": schema(one.shape)} for one in contents}}
 
 
 def _with_id(response: dict[str, Any]) -> dict[str, Any]:

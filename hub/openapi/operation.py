@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 
 from hub.errors import Refusal
 from hub.openapi.shapes import TEXT, Shape
-from models.resources.kinds import Kind
 
 
 class Key(Enum):
@@ -45,24 +44,28 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Content:
-    """An answer that is no JSON, or a body."""
+    """An answer or a body that is no JSON."""
 
     type: str
     shape: Shape = field(default_factory=lambda: TEXT)
+
+
+#: Several contents are those a client may choose from; None is an answer without a body.
+Answer = Shape | Content | tuple[Content, ...] | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
     """What may be sent and what is answered."""
 
-    #: By status; None is an answer without a body.
-    answers: Mapping[int, Shape | Content | None]
+    #: By status.
+    answers: Mapping[int, Answer]
     body: Shape | Content | None = None
     #: Whether the body may be left out.
     bodiless: bool = False
     parameters: tuple[Parameter, ...] = ()
-    #: Kinds of the parameters in the path that are no serial numbers.
-    path: Mapping[str, Kind] = field(default_factory=dict)
+    #: Shapes of the parameters in the path that are no serial numbers.
+    path: Mapping[str, Shape] = field(default_factory=dict)
     #: Refusals beside those that follow from the route. Mistakes in fields (400) follow from parameters and body.
     refusals: tuple[type[Refusal], ...] = ()
     #: Whether it takes an Idempotency-Key.

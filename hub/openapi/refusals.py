@@ -42,7 +42,7 @@ def responses(operation: Operation, who: Who, *, in_path: bool) -> dict[str, Any
     for status in shapes.keys() & operation.answers.keys():
         answer = operation.answers[status]
         assert answer is not None
-        assert not isinstance(answer, Content)
+        assert not isinstance(answer, Content | tuple)
         shapes[status].append(answer)
     return {
         str(status): {
@@ -70,10 +70,12 @@ def _refusals(operation: Operation, who: Who, *, in_path: bool) -> Iterator[type
     if in_path:
         yield NotFound
     if operation.body is not None:
-        yield from (Malformed, TooLarge)
+        yield TooLarge
+        if not isinstance(operation.body, Content):
+            yield Malformed
     if operation.idempotent:
         yield from (KeyReused, Forbidden)
-    if not who.lasting:
+    if who.signed_in or not who.lasting:
         yield Unavailable
     if who.rated and (who.signed_in or not who.lasting):
         yield TooMany

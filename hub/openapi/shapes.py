@@ -34,6 +34,8 @@ TEXT: Schema = {"type": "string"}
 NUMBER = Integer(-(2**63), 2**64 - 1)
 COUNT = Integer(0, 2**63 - 1)
 FLAG = Flag()
+#: The bytes of a file, in a body of several parts or as an answer.
+BYTES: Schema = {"type": "string", "format": "binary"}
 #: Any JSON at all.
 ANYTHING: Schema = {}
 #: Any JSON object.
@@ -64,9 +66,9 @@ def fields(_shapes: Mapping[str, Shape | Maybe] | None = None, **shapes: Shape |
 
 
 def added(to: Named, _shapes: Mapping[str, Shape | Maybe] | None = None, **shapes: Shape | Maybe) -> Schema:
-    """An object with further fields."""
+    """An object with further fields, or other ones under their names."""
     more = fields(_shapes, **shapes)
-    required = [*to.schema.get("required", ()), *more.get("required", ())]
+    required = list(dict.fromkeys([*to.schema.get("required", ()), *more.get("required", ())]))
     return {
         **to.schema,
         "properties": {**to.schema["properties"], **more["properties"]},

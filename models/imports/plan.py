@@ -33,7 +33,8 @@ FORM: Mapping[str, Kind] = {
     "dates": Choice(Order),
     "decimal": Choice(Point),
 }
-_WORDS: Mapping[str, Sequence[str]] = {
+#: Of which words some of them are one.
+WORDS: Mapping[str, Sequence[str]] = {
     "duplicates": ("last", "first"),
     "encoding": ENCODINGS,
     "delimiter": DELIMITERS,
@@ -52,8 +53,8 @@ def options(given: Mapping[str, object]) -> dict[str, Any]:
                 chosen: Any = value
             else:
                 chosen = kinds[name].read_text(value) if isinstance(value, str) else kinds[name].read(value)
-            if name in _WORDS and chosen not in _WORDS[name]:
-                raise Mistake(f"Must be one of {', '.join(map(repr, _WORDS[name]))}.")
+            if name in WORDS and chosen not in WORDS[name]:
+                raise Mistake(f"Must be one of {', '.join(map(repr, WORDS[name]))}.")
             read[name] = chosen
         except Mistake as mistake:
             wrong[name] = [str(mistake)]

@@ -34,17 +34,16 @@ class Documented:
         if not content:
             assert body is None, f"{method} {path} answered {status} with a body, which is not documented"
         elif kind in content:
-            errors = self._validator(method, template, status).iter_errors(body)
+            errors = self._validator(method, template, status, kind).iter_errors(body)
             said = [f"{'/'.join(map(str, error.instance_path))}: {error.message}" for error in errors]
             assert not said, f"{method} {path} answered {status} in another shape than documented: {said}"
         else:
             assert "*/*" in content, f"{method} {path} answered {status} with {kind}, which is not documented"
 
     @cache  # noqa: B019 - there is one
-    def _validator(self, method: str, template: str, status: int) -> jsonschema_rs.Validator:
+    def _validator(self, method: str, template: str, status: int, kind: str) -> jsonschema_rs.Validator:
         content = self._document["paths"][template][method.lower()]["responses"][str(status)]["content"]
-        (media,) = content.values()
-        return jsonschema_rs.validator_for({**media["schema"], "components": self._document["components"]})
+        return jsonschema_rs.validator_for({**content[kind]["schema"], "components": self._document["components"]})
 
 
 def _pattern(path: str) -> re.Pattern[str]:

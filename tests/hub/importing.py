@@ -11,6 +11,7 @@ import aiohttp
 from streams import catchup
 from streams.agents import AGENTS
 from streams.topics import COMMANDS, partition_of
+from tests.hub.documented import DOCUMENTED
 from tests.hub.rest import Answer, Caller, Rest
 from tests.streams.story import Story
 
@@ -30,7 +31,9 @@ async def send(caller: Caller, path: str, file: bytes, name: str = "rows.csv", *
     """Post a file."""
     headers = {"Authorization": f"Bearer {caller.token}"}
     async with caller.http.post(caller.url + path, data=form(file, name, **fields), headers=headers) as reply:
-        return Answer(reply.status, await reply.json(), reply.headers)
+        answer = Answer(reply.status, await reply.json(), reply.headers)
+    DOCUMENTED.check("POST", path, answer.status, reply.content_type, answer.body)
+    return answer
 
 
 #: Only commands are numbered: of what they cause nothing is asked here.

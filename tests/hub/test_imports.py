@@ -276,6 +276,9 @@ async def test_files_that_are_none(rest: Rest) -> None:
         answer = await send(admin, IMPORTS, file, name, type="leads")
         assert (answer.status, list(answer.body)) == (400, ["file"])
     assert (await admin.post(IMPORTS, {"type": "leads"})).status == 400
+    parts = {"Content-Type": "multipart/form-data; boundary=x"}
+    broken = await admin.post(IMPORTS, b"--x\r\n-1.5--x--\r\n", headers=parts)
+    assert (broken.status, list(broken.body)) == (400, ["file"])
     assert (await send(admin, IMPORTS, LEADS, type="users")).status == 400
     for name, text_ in (("encoding", "ebcdic"), ("delimiter", "x"), ("colour", "red"), ("dates", "dym")):
         answer = await send(admin, IMPORTS, LEADS, type="leads", **{name: text_})

@@ -26,7 +26,10 @@ CONFIGURATION = {
 }
 
 #: The same handlers under the paths of shipped clients; left to the soak.
-ALIASES = "--exclude-path-regex=^/api/(leads|contacts|opportunities|tasks|activity-feed)/"
+ALIASES = (
+    "--exclude-path-regex=^/api/(leads|contacts|opportunities|tasks|activity-feed)/"
+    "|^/api/v1/(leads|contacts|opportunities|tasks)/import/"
+)
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -81,13 +84,13 @@ async def hub(here: Settings, tmp_path: Path) -> AsyncIterator[Hub]:
 
 
 async def test_every_answer_is_as_documented(hub: Hub) -> None:
-    await hub.asked("admin", "--phases=fuzzing", "--max-examples=4", "--seed=1", ALIASES)
+    await hub.asked("admin", "--phases=fuzzing", "--max-examples=2", "--seed=1", ALIASES)
 
 
 async def test_every_answer_to_someone_with_fewer_rights_is_as_documented(hub: Hub) -> None:
     # The server API goes by a key, whoever asks.
     await hub.asked(
-        "sales_rep", "--phases=fuzzing", "--max-examples=2", "--seed=1", "--exclude-tag=server API", ALIASES
+        "sales_rep", "--phases=fuzzing", "--max-examples=1", "--seed=1", "--exclude-tag=server API", ALIASES
     )
 
 
