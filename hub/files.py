@@ -15,7 +15,7 @@ from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import BadHttpMessage
 
 from hub.definitions import DEFINITIONS
-from hub.errors import Malformed, NotFound, TooLarge, Unavailable
+from hub.errors import NotFound, TooLarge, Unavailable
 from hub.keys import POOL, SETTINGS
 from hub.media_types import recognised
 from hub.openapi.operation import Content, Operation, documented
@@ -152,14 +152,14 @@ async def sweep(pool: asyncpg.Pool, blobs: Blobs) -> None:
 
 
 async def _part(request: web.Request) -> BodyPartReader:
-    """The part with the file. Raises Invalid, Malformed."""
+    """The part with the file. Raises Invalid."""
     wanted = Invalid({PART: ["Send the file as multipart/form-data, in a part named file with a file name."]})
     if request.content_type != "multipart/form-data":
         raise wanted
     try:
         part = await (await request.multipart()).next()
     except (ValueError, BadHttpMessage):
-        raise Malformed("The body is not valid multipart/form-data.") from None
+        raise Invalid({PART: ["The body is not valid multipart/form-data."]}) from None
     if not isinstance(part, BodyPartReader) or part.name != PART or not part.filename:
         raise wanted
     return part
@@ -171,7 +171,7 @@ async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
             async with asyncio.timeout(PATIENCE):
                 chunk = await part.read_chunk(64 * 1024)
         except ValueError:
-            raise Malformed("The body is not valid multipart/form-data.") from None
+            raise Invalid({PART: ["The body is not valid multipart/form-data."]}) from None
         if not chunk:
             return
         yield chunk

@@ -72,6 +72,8 @@ async def _wait(job: UUID) -> None:
         return
     del _at_work[job]
     if error := task.exception():
+        if isinstance(error.args[0] if error.args else error, asyncpg.DeadlockDetectedError):
+            return  # with another index of the same table; the next step begins anew
         raise CannotGoOn(f"The index could not be made: {error}.") from error
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from hub.errors import Malformed
 from hub.requests import DEEPEST, parse_object
-from tests.hub.rest import LEAD, Rest
+from tests.hub.rest import Rest
 
 
 def nested(levels: int) -> bytes:
@@ -21,11 +21,12 @@ def test_json_may_be_nested_as_deep_as_can_be_written_again() -> None:
 
 async def test_the_deepest_record_can_be_stored_and_shown(rest: Rest) -> None:
     admin = await rest.user()
-    made = await admin.post("/api/v1/leads/", {**LEAD, "custom_fields": {}})
     deep: object = []
-    for _ in range(DEEPEST - 3):
+    for _ in range(DEEPEST - 4):
         deep = [deep]
-    path = f"/api/v1/leads/{made.body['id']}/"
-    assert (await admin.patch(path, {"custom_fields": {"deep": deep}})).status == 200
-    assert (await admin.get(path)).body["custom_fields"] == {"deep": deep}
-    assert (await admin.patch(path, {"custom_fields": {"deep": [[deep]]}})).status == 400
+    path = "/api/auth/users/me/"
+    kept = {"profile": {"dashboard_preferences": {"deep": deep}}}
+    assert (await admin.patch(path, kept)).status == 200
+    assert (await admin.get(path)).body["profile"]["dashboard_preferences"] == {"deep": deep}
+    kept = {"profile": {"dashboard_preferences": {"deep": [[deep]]}}}
+    assert (await admin.patch(path, kept)).status == 400

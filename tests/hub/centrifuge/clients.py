@@ -65,7 +65,7 @@ LOBBY: dict[str, Any] = {
 }
 
 
-def connection_token(user: str = "u1", *, life: float = 300, key: str = KEY, **claims: Any) -> str:
+def connection_token(user: str = "u1", *, life: float = 3600, key: str = KEY, **claims: Any) -> str:
     return jwt.encode({"sub": user, "exp": int(time.time() + life), **claims}, key, algorithm="HS256")
 
 
