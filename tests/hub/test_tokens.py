@@ -12,7 +12,7 @@ from tests.hub.rest import SECRET
 
 CLAIMS = {
     "token_type": "access",
-    "exp": int(time.time()) + 600,
+    "exp": int(time.time()) + 36_000,
     "iat": int(time.time()),
     "jti": "0" * 32,
     "user_id": 7,
