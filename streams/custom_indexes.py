@@ -72,7 +72,7 @@ async def _wait(job: UUID) -> None:
         return
     del _at_work[job]
     if error := task.exception():
-        if isinstance(error.args[0] if error.args else error, asyncpg.DeadlockDetectedError):
+        if any(isinstance(one, asyncpg.DeadlockDetectedError) for one in (error, *error.args)):
             return  # with another index of the same table; the next step begins anew
         raise CannotGoOn(f"The index could not be made: {error}.") from error
 
