@@ -49,12 +49,15 @@ async def build(connection: asyncpg.Connection, work: Work) -> Progress:
     if not any(row["at_work"] for row in rows) and work.id not in _at_work:
         unwanted = [row["name"] for row in rows if row["name"] not in needed or not row["valid"]]
         missing = needed.keys() - {row["name"] for row in rows if row["valid"]}
+        loop = asyncio.get_running_loop()
+        earlier = [task for task in _at_work.values() if task.get_loop() is loop]
         _at_work[work.id] = asyncio.create_task(
             _run(
+                earlier,
                 [
                     *(f"DROP INDEX CONCURRENTLY IF EXISTS {name}" for name in unwanted),
                     *(f"CREATE INDEX CONCURRENTLY {name} ON {table} {needed[name]}" for name in sorted(missing)),
-                ]
+                ],
             )
         )
     await _wait(work.id)
@@ -77,7 +80,10 @@ async def _wait(job: UUID) -> None:
         raise CannotGoOn(f"The index could not be made: {error}.") from error
 
 
-async def _run(statements: Sequence[str]) -> None:
+async def _run(earlier: Sequence[asyncio.Task[None]], statements: Sequence[str]) -> None:
+    """Run them after the earlier ones: two at once wait for each other's snapshots, to a deadlock."""
+    if earlier:
+        await asyncio.wait(earlier)
     with database.through(None):
         for statement in statements:
             await database.execute(statement, [])
