@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 import unicodedata
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
 import asyncpg
 from aiohttp import BodyPartReader, web
-from aiohttp.http_exceptions import BadHttpMessage
 
+from hub import forms
 from hub.definitions import DEFINITIONS
 from hub.errors import NotFound, TooLarge, Unavailable
 from hub.keys import POOL, SETTINGS
@@ -30,11 +30,6 @@ from models.resources.content_types import CUSTOMISED
 from models.resources.custom.changes import COLUMN
 from models.resources.kinds import Moment, Uuid
 from models.resources.mistakes import Invalid
-
-PART = "file"
-
-#: Seconds in which something of an upload must come.
-PATIENCE = 60.0
 
 BLOBS = web.AppKey("blobs", Blobs)
 
@@ -84,7 +79,7 @@ CONTENT = Content("*/*", ANYTHING)
 
 @documented(
     Operation(
-        body=Content("multipart/form-data", fields({PART: {**TEXT, "format": "binary", "minLength": 1}})),
+        body=Content("multipart/form-data", fields({forms.FILE: {**TEXT, "format": "binary", "minLength": 1}})),
         answers={201: FILE},
         refusals=(Unavailable,),
     )
@@ -96,13 +91,13 @@ async def upload(request: web.Request) -> web.Response:
     name = _name(part.filename or "")
     most = settings.file_megabytes * 1024 * 1024
     try:
-        async with blobs.taking(_chunks(part), most) as taken:
+        async with blobs.taking(forms.pieces(part, 64 * 1024), most) as taken:
             if taken.size == 0:
-                raise Invalid({PART: ["The file is empty."]})
+                raise Invalid({forms.FILE: ["The file is empty."]})
             allowed = settings.file_types.split(",")
             media_type = await asyncio.to_thread(recognised, taken.path, name, allowed)
             if media_type is None:
-                raise Invalid({PART: [f"By its content this is none of {', '.join(allowed)}."]})
+                raise Invalid({forms.FILE: [f"By its content this is none of {', '.join(allowed)}."]})
             return respond(_shown(await _kept(request, taken, name, media_type)), status=201)
     except TooLong:
         raise TooLarge(most) from None
@@ -152,29 +147,11 @@ async def sweep(pool: asyncpg.Pool, blobs: Blobs) -> None:
 
 
 async def _part(request: web.Request) -> BodyPartReader:
-    """The part with the file. Raises Invalid."""
-    wanted = Invalid({PART: ["Send the file as multipart/form-data, in a part named file with a file name."]})
-    if request.content_type != "multipart/form-data":
-        raise wanted
-    try:
-        part = await (await request.multipart()).next()
-    except (ValueError, BadHttpMessage):
-        raise Invalid({PART: ["The body is not valid multipart/form-data."]}) from None
-    if not isinstance(part, BodyPartReader) or part.name != PART or not part.filename:
-        raise wanted
-    return part
-
-
-async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
-    while True:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                chunk = await part.read_chunk(64 * 1024)
-        except ValueError:
-            raise Invalid({PART: ["The body is not valid multipart/form-data."]}) from None
-        if not chunk:
-            return
-        yield chunk
+    """The part with the file, which is the first. Raises Invalid."""
+    part = await anext(forms.parts(request), None)
+    if part is not None and part.name == forms.FILE and part.filename:
+        return part
+    raise Invalid({forms.FILE: ["Send the file in a part named file, with a file name."]})
 
 
 def _name(given: str) -> str:
@@ -182,7 +159,7 @@ def _name(given: str) -> str:
     name = unicodedata.normalize("NFC", re.split(r"[/\\]", given)[-1])
     name = "".join(letter for letter in name if unicodedata.category(letter)[0] != "C").strip()
     if not name.strip("."):
-        raise Invalid({PART: ["The file needs a name."]})
+        raise Invalid({forms.FILE: ["The file needs a name."]})
     stem, dot, ending = name.rpartition(".")
     return name if len(name) <= 255 else f"{stem[: 255 - len(dot + ending[:20])]}{dot}{ending[:20]}"
 

@@ -14,9 +14,10 @@ from uuid import UUID, uuid4
 
 import asyncpg
 from aiohttp import BodyPartReader, web
-from aiohttp.http_exceptions import BadHttpMessage
 
+from hub import forms
 from hub.errors import TooLarge
+from hub.forms import FILE
 from hub.keys import POOL, SETTINGS
 from hub.requests import VIEWER
 from models.imports import detection, workbook
@@ -24,12 +25,9 @@ from models.imports.detection import Encoding, Form
 from models.resources.mistakes import Invalid, Mistake
 from models.uploads import PIECE
 
-FILE = "file"
 #: Bytes of a field that is not the file.
 LARGEST_FIELD = 1024 * 1024
 MOST_FIELDS = 50
-#: Seconds in which a client must send something.
-PATIENCE = 60.0
 
 
 @dataclass
@@ -63,43 +61,30 @@ async def received(request: web.Request) -> AsyncIterator[Upload]:
 
 
 async def _receive(request: web.Request, upload: Upload) -> None:
-    if not request.content_type.startswith("multipart/"):
-        raise Invalid({FILE: ["Send it as multipart/form-data."]})
     hashed = hashlib.sha256()
-    try:
-        reader = await request.multipart()
-        while (part := await _within(reader.next())) is not None:
-            if not isinstance(part, BodyPartReader) or part.name is None:
-                raise Invalid({FILE: ["Parts have names and no parts of their own."]})
-            if part.name == FILE and not upload.size:
-                await _file(request, part, upload, hashed)
-            else:
-                upload.fields[part.name] = (await _field(part)).decode()
-            if len(upload.fields) > MOST_FIELDS:
-                raise Invalid({FILE: [f"At most {MOST_FIELDS} fields are read."]})
-    except (ValueError, AssertionError, BadHttpMessage) as error:
-        raise Invalid({FILE: ["The body is not multipart/form-data that can be read."]}) from error
+    async for part in forms.parts(request):
+        if part.name == FILE and not upload.size:
+            await _file(request, part, upload, hashed)
+        else:
+            upload.fields[str(part.name)] = await _field(part)
+        if len(upload.fields) > MOST_FIELDS:
+            raise Invalid({FILE: [f"At most {MOST_FIELDS} fields are read."]})
     if not upload.size:
         raise Invalid({FILE: ["Give a file that is not empty."]})
     hashed.update(repr(sorted(upload.fields.items())).encode())
     upload.digest = hashed.digest()
 
 
-async def _within(coming: Any) -> Any:
-    try:
-        async with asyncio.timeout(PATIENCE):
-            return await coming
-    except TimeoutError:
-        raise Invalid({FILE: [f"Nothing came for {PATIENCE:.0f} seconds."]}) from None
-
-
-async def _field(part: BodyPartReader) -> bytes:
+async def _field(part: BodyPartReader) -> str:
     value = b""
-    while piece := await _within(part.read_chunk()):
+    async for piece in forms.pieces(part, PIECE):
         value += piece
         if len(value) > LARGEST_FIELD:
             raise TooLarge(LARGEST_FIELD)
-    return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise Invalid({str(part.name): ["Must be text in UTF-8."]}) from None
 
 
 async def _file(request: web.Request, part: BodyPartReader, upload: Upload, hashed: Any) -> None:
@@ -125,7 +110,7 @@ async def _file(request: web.Request, part: BodyPartReader, upload: Upload, hash
 async def _pieces(part: BodyPartReader) -> AsyncIterator[bytes]:
     """The file in pieces of one size but for the last."""
     held = bytearray()
-    while piece := await _within(part.read_chunk(PIECE)):
+    async for piece in forms.pieces(part, PIECE):
         held += piece
         while len(held) >= PIECE:
             yield bytes(held[:PIECE])

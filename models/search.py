@@ -57,6 +57,30 @@ class Searched:
         return f"hub_document({', '.join(parts)})"
 
 
+#: What is searched from the beginning, by kind of record; custom fields joined later.
+SEARCHED = {
+    one.entity: one
+    for one in (
+        Searched(
+            table="crm_leads",
+            entity="lead",
+            called=("first_name", "last_name"),
+            words=("email", "company_name", "phone"),
+            numbers=("phone",),
+        ),
+        Searched(
+            table="crm_contacts",
+            entity="contact",
+            called=("first_name", "last_name"),
+            words=("email", "company_name", "phone", "mobile"),
+            numbers=("phone", "mobile"),
+        ),
+        Searched(table="crm_opportunities", entity="opportunity", called=("name",), words=("company_name",)),
+        Searched(table="crm_tasks", entity="task", called=("title",), words=("description",)),
+    )
+}
+
+
 def index_of(entity: str) -> str:
     """The table with the documents of an entity's records."""
     return f"{entity}_search"

@@ -5,52 +5,19 @@ There is one document for each record, whoever searches, so only a field that ev
 
 from __future__ import annotations
 
-from models import database
+from dataclasses import replace
+
+from models import database, search
 from models.resources.catalogue import RESOURCES
 from models.resources.content_types import CONTENT_TYPES
 from models.resources.custom.changes import COLUMN
 from models.resources.custom.definition import Definition
-from models.search import Searched
 
 #: The kind of the job that makes documents anew; its parameter is `field`, the id.
 JOB = "custom_field_search"
 
-#: What search looks in, by kind of record.
-SEARCHED = {
-    one.entity: one
-    for one in (
-        Searched(
-            table="crm_leads",
-            entity="lead",
-            called=("first_name", "last_name"),
-            words=("email", "company_name", "phone"),
-            numbers=("phone",),
-            custom=CONTENT_TYPES["lead"],
-        ),
-        Searched(
-            table="crm_contacts",
-            entity="contact",
-            called=("first_name", "last_name"),
-            words=("email", "company_name", "phone", "mobile"),
-            numbers=("phone", "mobile"),
-            custom=CONTENT_TYPES["contact"],
-        ),
-        Searched(
-            table="crm_opportunities",
-            entity="opportunity",
-            called=("name",),
-            words=("company_name",),
-            custom=CONTENT_TYPES["opportunity"],
-        ),
-        Searched(
-            table="crm_tasks",
-            entity="task",
-            called=("title",),
-            words=("description",),
-            custom=CONTENT_TYPES["task"],
-        ),
-    )
-}
+#: What search looks in, custom fields too.
+SEARCHED = {entity: replace(one, custom=CONTENT_TYPES[entity]) for entity, one in search.SEARCHED.items()}
 
 
 def searched(field: Definition | None) -> bool:
